@@ -1,0 +1,80 @@
+"""The ``httpmon`` command: registers every command and turns exceptions into one line and an exit code.
+
+Importing a command module costs nothing but Typer: what a command needs, it imports when it runs. So
+``httpmon --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.errors import EXIT_DONE, EXIT_INTERRUPTED, HttpmonError
+
+# Each command: its module in this package, in the order of the help page. A module has `app` (a group of
+# commands, added under the module's name) or `command` (one command).
+COMMANDS = ("config",)
+
+app = typer.Typer(
+    name="httpmon",
+    help="Watch HTTP access logs with Elasticsearch or OpenSearch.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _global_options(
+    context: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings file instead of ./httpmon.toml.", show_default=False)
+    ] = None,
+    url: Annotated[str | None, typer.Option(help="URL of the cluster.", show_default=False)] = None,
+    namespace: Annotated[
+        str | None, typer.Option(help="Which installation in the cluster.", show_default=False)
+    ] = None,
+    insecure: Annotated[
+        bool | None, typer.Option("--insecure", help="Accept any certificate.", show_default=False)
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    context.obj = {
+        "config": config,
+        "options": {"engine.url": url, "namespace": namespace, "engine.insecure": insecure or None},
+        "debug": debug,
+    }
+
+
+for _name in COMMANDS:
+    _module = importlib.import_module(f"cli.{_name}")
+    if hasattr(_module, "app"):
+        app.add_typer(_module.app, name=_name)
+    else:
+        app.command(_name)(_module.command)
+
+
+def run() -> int:
+    """Run the command line of this process and return its exit code."""
+    try:
+        app(standalone_mode=True)
+    except HttpmonError as error:
+        if "--debug" in sys.argv:
+            traceback.print_exc()
+        typer.echo(f"httpmon: {error}", err=True)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away (`httpmon ... | head`); flushing at exit would complain again.
+        sys.stdout = None
+        return EXIT_DONE
+    except SystemExit as leave:
+        return leave.code if isinstance(leave.code, int) else EXIT_DONE
+    return EXIT_DONE

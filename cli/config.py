@@ -1,0 +1,34 @@
+"""``httpmon config``: the settings in force."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Show the settings in force.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Keep `show` a subcommand while it is the only one."""
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    format: Annotated[str, typer.Option(help="table or json.")] = "table",  # noqa: A002
+) -> None:
+    """Print each setting, its value and where it came from; secrets are not shown."""
+    import json
+
+    from tabulate import tabulate
+
+    from cli.context import loaded_settings
+    from provisioning.settings import shown_settings
+
+    rows = shown_settings(loaded_settings(context))
+    if format == "json":
+        typer.echo(json.dumps([row._asdict() for row in rows], indent=2, default=str))
+    else:
+        typer.echo(tabulate(rows, headers=("setting", "value", "from"), disable_numparse=True))

@@ -1,0 +1,1 @@
+"""The one place that talks HTTP to the cluster, Elasticsearch or OpenSearch."""

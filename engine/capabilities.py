@@ -1,0 +1,88 @@
+"""What an engine can run by itself, deduced from its own answers. Pure; the client asks the questions."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Flavour = Literal["elasticsearch", "opensearch"]
+Version = tuple[int, int, int]
+
+_VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
+
+# Data stream lifecycle came as a technical preview in 8.11 and is generally available since 8.14
+# (Elasticsearch release notes).
+_LIFECYCLE_SINCE: Version = (8, 14, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What this engine, in this version, under this licence, can run by itself.
+
+    Attributes:
+        flavour: the family.
+        version: as three numbers, comparable.
+        version_text: as the engine says it (``8.10.4``, ``3.8.0``).
+        licence: Elasticsearch's licence type (``basic``, ``trial``, ``platinum``, ...); None on OpenSearch.
+        transforms: ``_transform`` can be used.
+        watcher: ``_watcher`` can be used under this licence.
+        index_lifecycle: ``_ilm`` can be used.
+        data_stream_lifecycle: a data stream may carry its own ``lifecycle``.
+        security: users, roles and API keys are managed by ``_security``.
+    """
+
+    flavour: Flavour
+    version: Version
+    version_text: str
+    licence: str | None = None
+    transforms: bool = False
+    watcher: bool = False
+    index_lifecycle: bool = False
+    data_stream_lifecycle: bool = False
+    security: bool = False
+
+
+def flavour_and_version(root: dict[str, Any]) -> tuple[Flavour, Version, str]:
+    """Read the family and version out of the answer to ``GET /``.
+
+    Raises ValueError when the answer is not that of a cluster.
+    """
+    version = root.get("version")
+    if not isinstance(version, dict) or not isinstance(version.get("number"), str):
+        raise ValueError("the answer has no version number")
+    text: str = version["number"]
+    match = _VERSION.match(text)
+    if match is None:
+        raise ValueError(f"the version {text!r} is no version number")
+    major, minor, patch = match.groups(default="0")
+    flavour: Flavour = "opensearch" if version.get("distribution") == "opensearch" else "elasticsearch"
+    return flavour, (int(major), int(minor), int(patch)), text
+
+
+def deduce_capabilities(root: dict[str, Any], xpack: dict[str, Any] | None) -> Capabilities:
+    """Deduce from ``GET /`` and, on Elasticsearch, ``GET /_xpack`` (None where it does not exist).
+
+    ``_watcher/stats`` is no evidence: it says ``started`` under a Basic licence too (measured on 8.10.4).
+    """
+    flavour, version, text = flavour_and_version(root)
+    if flavour == "opensearch" or xpack is None:
+        return Capabilities(flavour=flavour, version=version, version_text=text)
+    features: dict[str, dict[str, Any]] = xpack.get("features") or {}
+
+    def usable(feature: str) -> bool:
+        state = features.get(feature) or {}
+        return bool(state.get("available")) and bool(state.get("enabled", True))
+
+    licence: dict[str, Any] = xpack.get("license") or {}
+    return Capabilities(
+        flavour=flavour,
+        version=version,
+        version_text=text,
+        licence=licence.get("type"),
+        transforms=usable("transform"),
+        watcher=usable("watcher"),
+        index_lifecycle=usable("ilm"),
+        data_stream_lifecycle=version >= _LIFECYCLE_SINCE,
+        security=usable("security"),
+    )

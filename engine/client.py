@@ -1,0 +1,286 @@
+"""The client: every request to the cluster goes through ``Engine``.
+
+Built on ``elasticsearch-py`` 8.x, whose connection pool, TLS, authentication and retries are used as is.
+Requests are given by method and path, as the engines' own documentation gives them: so a plan is data,
+and one client serves both families.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+
+import elastic_transport
+from elasticsearch import ApiError, Elasticsearch, ElasticsearchWarning, UnsupportedProductError
+
+from engine.capabilities import Capabilities, deduce_capabilities, flavour_and_version
+from engine.connection import Connection
+from engine.errors import (
+    Conflict,
+    EngineError,
+    EngineUnreachable,
+    NotFound,
+    NotPermitted,
+    RequestRefused,
+)
+from engine.opensearch import OpenSearchHttpNode
+
+_JSON = {"accept": "application/json", "content-type": "application/json"}
+_NDJSON = {"accept": "application/json", "content-type": "application/x-ndjson"}
+# What the engine says of overload and of a node that is not ready yet, after all retries.
+_UNAVAILABLE = frozenset({429, 502, 503, 504})
+
+Params = Mapping[str, str | int | float | bool]
+
+
+class Engine(AbstractContextManager["Engine"]):
+    """One cluster, Elasticsearch 8/9 or OpenSearch 2/3; safe to share between threads.
+
+    The first request asks what the engine is; nothing is sent before.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._client: Elasticsearch | None = None
+        self._root: dict[str, Any] = {}
+        self._capabilities: Capabilities | None = None
+
+    @property
+    def url(self) -> str:
+        """The cluster's URL, without credentials."""
+        return self._connection.url
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; a later request opens them again."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, Any] | Sequence[Any] | None = None,
+        params: Params | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Any:
+        """Send one JSON request and return the parsed answer.
+
+        Raises EngineUnreachable, NotFound, Conflict, NotPermitted or RequestRefused.
+        """
+        return self._send(method, path, _JSON, body, params, timeout_seconds)
+
+    def bulk(
+        self,
+        body: bytes,
+        *,
+        target: str | None = None,
+        params: Params | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Any:
+        """Post a ready NDJSON body to ``_bulk`` and return the parsed answer, whose items may hold errors.
+
+        ``target`` is the index or data stream for actions that name none. Raises as ``request`` does.
+        """
+        path = f"/{target}/_bulk" if target else "/_bulk"
+        return self._send("POST", path, _NDJSON, body, params, timeout_seconds)
+
+    def msearch(
+        self,
+        searches: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]],
+        *,
+        params: Params | None = None,
+        timeout_seconds: float | None = None,
+    ) -> list[dict[str, Any]]:
+        """Run (header, body) pairs in one round trip; the answers in the same order, errors among them.
+
+        An answer that failed carries ``error`` and ``status`` instead of hits: see ``raise_for_error``.
+        """
+        lines = [json.dumps(part, separators=(",", ":")) for pair in searches for part in pair]
+        answer = self._send(
+            "POST", "/_msearch", _NDJSON, ("\n".join(lines) + "\n").encode(), params, timeout_seconds
+        )
+        return list(answer["responses"])
+
+    def capabilities(self) -> Capabilities:
+        """What the engine can run by itself; asked once, then remembered."""
+        if self._capabilities is None:
+            self._connected()
+            xpack = None
+            if flavour_and_version(self._root)[0] == "elasticsearch":
+                xpack = self.request("GET", "/_xpack", params={"categories": "license,features"})
+            self._capabilities = deduce_capabilities(self._root, xpack)
+        return self._capabilities
+
+    def now(self) -> datetime:
+        """The clock of the engine, the one that stamps ``event.ingested``: UTC, microseconds."""
+        answer = self.request("POST", "/_ingest/pipeline/_simulate", body=_CLOCK)
+        stamp: str = answer["docs"][0]["doc"]["_ingest"]["timestamp"]
+        return datetime.fromisoformat(stamp).astimezone(UTC)
+
+    # -- below: the transport's edge ---------------------------------------------------------------------
+
+    def _connected(self) -> Elasticsearch:
+        with self._lock:
+            if self._client is None:
+                self._root = self._ask_root()
+                opensearch = flavour_and_version(self._root)[0] == "opensearch"
+                node_class = OpenSearchHttpNode if opensearch else elastic_transport.Urllib3HttpNode
+                self._client = self._new_client(node_class)
+            return self._client
+
+    def _ask_root(self) -> dict[str, Any]:
+        # OpenSearch's node class also reaches Elasticsearch: it only leaves the vendor media type out.
+        with self._new_client(OpenSearchHttpNode) as probe:
+            root = self._call(probe, "GET", "/", _JSON, None, None)
+        try:
+            flavour_and_version(root if isinstance(root, dict) else {})
+        except ValueError as error:
+            raise EngineError(
+                f"{self.url} answers, but not as Elasticsearch or OpenSearch do: {error}; check engine.url"
+            ) from None
+        return dict(root)
+
+    def _new_client(self, node_class: type[elastic_transport.BaseNode]) -> Elasticsearch:
+        connection = self._connection
+        options: dict[str, Any] = {
+            "node_class": node_class,
+            "request_timeout": connection.request_timeout_seconds,
+            "max_retries": connection.max_retries,
+            "retry_on_timeout": False,
+            "retry_on_status": tuple(_UNAVAILABLE),
+            "connections_per_node": connection.connections,
+        }
+        if connection.api_key is not None:
+            options["api_key"] = connection.api_key
+        elif connection.username is not None:
+            options["basic_auth"] = (connection.username, connection.password or "")
+        if connection.url.startswith("https:"):
+            options["verify_certs"] = connection.verify_certificates
+            options["ssl_show_warn"] = False
+            if connection.ca_file is not None:
+                options["ca_certs"] = str(connection.ca_file)
+        try:
+            return Elasticsearch(connection.url, **options)
+        except (ValueError, OSError) as error:
+            raise EngineError(f"cannot use the engine at {connection.url}: {error}") from None
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: Any,
+        params: Params | None,
+        timeout_seconds: float | None,
+    ) -> Any:
+        client = self._connected()
+        if timeout_seconds is not None:
+            client = client.options(request_timeout=timeout_seconds)
+        return self._call(client, method, path, headers, body, params)
+
+    def _call(
+        self,
+        client: Elasticsearch,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: Any,
+        params: Params | None,
+    ) -> Any:
+        sent = dict(headers)
+        if body is None:
+            del sent["content-type"]
+        try:
+            with warnings.catch_warnings():
+                # Deprecation headers are the provisioner's concern, not the reader's of a terminal.
+                warnings.simplefilter("ignore", ElasticsearchWarning)
+                answer = client.perform_request(
+                    method, path, params=dict(params) if params else None, headers=sent, body=body
+                )
+        except ApiError as error:
+            raise self._refused(method, path, error.meta.status, error.body) from None
+        except elastic_transport.TransportError as error:
+            raise self._unreachable(error) from None
+        except UnsupportedProductError:
+            raise EngineError(f"{self.url} is no Elasticsearch or OpenSearch; check engine.url") from None
+        return answer.body
+
+    def _unreachable(self, error: elastic_transport.TransportError) -> EngineUnreachable:
+        if isinstance(error, elastic_transport.ConnectionTimeout):
+            cause = f"no answer within {self._connection.request_timeout_seconds:g} s"
+        elif isinstance(error, elastic_transport.TlsError):
+            cause = f"TLS failed: {_innermost(error)} (engine.ca_file names a private authority)"
+        else:
+            cause = _innermost(error)
+        return EngineUnreachable(f"cannot reach the engine at {self.url}: {cause}")
+
+    def _refused(self, method: str, path: str, status: int, body: Any) -> EngineError:
+        return refusal(f"{method} {path}", status, body, where=self.url)
+
+
+def refusal(what: str, status: int, body: Any, *, where: str) -> EngineError:
+    """Turn an engine's error answer into an exception that names ``what`` was asked of ``where``."""
+    error_type, reason = _error_of(body)
+    if status in _UNAVAILABLE:
+        return EngineUnreachable(
+            f"the engine at {where} answers {status} to {what}: {reason or 'overloaded'}"
+        )
+    kind = RequestRefused
+    if status == 404:
+        kind = NotFound
+    elif status == 409:
+        kind = Conflict
+    elif status in (401, 403):
+        kind = NotPermitted
+    told = reason or error_type or "no reason given"
+    return kind(f"{what}: {status} {told}", status=status, error_type=error_type, reason=reason, body=body)
+
+
+def raise_for_error(what: str, answer: Mapping[str, Any], *, where: str) -> None:
+    """Raise what an answer inside ``_msearch`` (or a bulk item) holds as an error; do nothing without one."""
+    if "error" in answer:
+        raise refusal(what, int(answer.get("status", 500)), answer, where=where)
+
+
+_CLOCK = {"pipeline": {"processors": []}, "docs": [{"_source": {}}]}
+
+
+def _error_of(body: Any) -> tuple[str, str]:
+    """The type and the most telling reason of an error body; engines nest them differently."""
+    error = body.get("error", body) if isinstance(body, dict) else body
+    if not isinstance(error, dict):
+        return "", str(error or "")[:500]
+    reason = str(error.get("reason") or "")
+    cause = error.get("caused_by")
+    while isinstance(cause, dict):
+        deeper = str(cause.get("reason") or "")
+        if deeper and deeper not in reason:
+            reason = f"{reason}: {deeper}" if reason else deeper
+        cause = cause.get("caused_by")
+    return str(error.get("type") or ""), reason
+
+
+def _innermost(error: elastic_transport.TransportError) -> str:
+    causes = [cause for cause in error.errors if isinstance(cause, Exception)]
+    text = str(getattr(causes[-1] if causes else error, "message", causes[-1] if causes else error))
+    # urllib3 puts the connection object first: "HTTPConnection(host=..., port=...): Failed to ..."
+    return re.sub(r"^\S*Connection(\(.*?\)| object at \S+): ", "", text)

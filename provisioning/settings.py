@@ -1,0 +1,362 @@
+"""The settings: ``httpmon.toml``, ``HTTPMON_*`` variables and command-line options, in rising order.
+
+They are read once, validated, and frozen. ``load_settings`` also tells where each value came from.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from pydantic_settings import SettingsError as PydanticSettingsError
+
+from engine.connection import Connection
+from engine.errors import SettingsError
+from provisioning.names import DEFAULT_NAMESPACE, Names
+
+CONFIG_FILE = "httpmon.toml"
+ENVIRONMENT_PREFIX = "HTTPMON_"
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+# A data stream's namespace: lower case, none of the characters an index name refuses, no hyphen
+# (Elastic's data stream naming scheme), and short enough for every name made of it.
+_NAMESPACE = re.compile(r"[a-z0-9][a-z0-9_.]{0,63}")
+
+
+def duration_seconds(text: str) -> float:
+    """How many seconds ``500ms``, ``10s``, ``2m``, ``1h`` or ``7d`` are; ValueError for anything else."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no duration; write it as 500ms, 10s, 2m, 1h or 7d")
+    return float(match[1]) * _UNIT_SECONDS[match[2]]
+
+
+def _duration(text: str) -> str:
+    duration_seconds(text)
+    return text
+
+
+def _namespace(text: str) -> str:
+    if not _NAMESPACE.fullmatch(text):
+        raise ValueError("a namespace has lower-case letters, digits, '_' and '.', and at most 64 characters")
+    return text
+
+
+def _url(text: str) -> str:
+    if not re.fullmatch(r"https?://[^/?#\s]+(/[^?#\s]*)?", text):
+        raise ValueError("a URL looks like https://host:9200")
+    if "@" in text:
+        raise ValueError("a URL holds no credentials; set username and password beside it")
+    return text.rstrip("/")
+
+
+def _paths(value: object) -> object:
+    return tuple(part for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
+
+
+def _empty_is_unset(value: object) -> object:
+    return None if value == "" else value
+
+
+Duration = Annotated[str, AfterValidator(_duration)]
+Url = Annotated[str, AfterValidator(_url)]
+Secret = Annotated[SecretStr | None, BeforeValidator(_empty_is_unset)]
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class EngineSettings(_Group):
+    """The cluster."""
+
+    url: Url = Field(
+        "http://127.0.0.1:9200", description="where the cluster is; the local node's where one runs"
+    )
+    username: str | None = Field(None, description="user for basic authentication")
+    password: Secret = Field(None, description="that user's password")
+    api_key: Secret = Field(None, description="an API key in its encoded form, instead of user and password")
+    ca_file: Path | None = Field(None, description="PEM file of a private certificate authority")
+    insecure: bool = Field(False, description="accept any certificate")
+    request_timeout: Duration = Field("30s", description="how long one request may take")
+    max_retries: Annotated[int, Field(ge=0, le=20)] = Field(3, description="further attempts of a request")
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> EngineSettings:
+        if self.api_key is not None and self.username is not None:
+            raise ValueError("give either api_key or username and password, not both")
+        if (self.username is None) != (self.password is None):
+            raise ValueError("username and password belong together")
+        return self
+
+    def connection(self) -> Connection:
+        """The same as plain values for ``engine.client.Engine``."""
+        return Connection(
+            url=self.url,
+            username=self.username,
+            password=self.password.get_secret_value() if self.password else None,
+            api_key=self.api_key.get_secret_value() if self.api_key else None,
+            ca_file=self.ca_file,
+            verify_certificates=not self.insecure,
+            request_timeout_seconds=duration_seconds(self.request_timeout),
+            max_retries=self.max_retries,
+        )
+
+
+class SummarySettings(_Group):
+    """The 10-second summaries."""
+
+    frequency: Duration = Field("1s", description="how often a transform looks for new documents")
+    delay: Duration = Field("3s", description="how long a document may need to become searchable")
+    refresh_interval: Duration = Field("1s", description="how often the raw data becomes searchable")
+
+    @model_validator(mode="after")
+    def _delay_covers_refresh(self) -> SummarySettings:
+        # Measured on Elasticsearch 8.10.4: a delay below twice the refresh interval loses documents for good.
+        if duration_seconds(self.delay) < 2 * duration_seconds(self.refresh_interval):
+            raise ValueError(
+                f"delay {self.delay} is less than twice refresh_interval {self.refresh_interval}; "
+                "documents would be lost"
+            )
+        return self
+
+
+class NodeSettings(_Group):
+    """The embedded node."""
+
+    home: Path | None = Field(None, description="its folder; the platform's user-data folder if unset")
+    port: Annotated[int, Field(ge=1, le=65535)] = Field(9200, description="HTTP port to try first")
+    heap: Annotated[str, Field(pattern=r"^\d+[mg]$")] = Field("512m", description="Java heap")
+
+
+class Settings(BaseSettings):
+    """All settings, validated and frozen."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix=ENVIRONMENT_PREFIX,
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+    )
+
+    namespace: Annotated[str, AfterValidator(_namespace)] = Field(
+        DEFAULT_NAMESPACE, description="which installation of httpmon in the cluster"
+    )
+    executor: Literal["auto", "native", "scheduler"] = Field(
+        "auto", description="who runs transforms and watches; auto follows what the engine can"
+    )
+    packs: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_paths)] = Field(
+        (), description="further folders of templates; in the variable, separated as in PATH"
+    )
+    engine: EngineSettings = EngineSettings()
+    summaries: SummarySettings = SummarySettings()
+    node: NodeSettings = NodeSettings()
+    parameters: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="parameters of templates, by template"
+    )
+
+    @classmethod
+    def settings_customise_sources(  # noqa: D102 - as in pydantic-settings
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic-settings'
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # load_settings reads the sources one by one, to know where each value came from.
+        return (init_settings,)
+
+    @property
+    def names(self) -> Names:
+        """What the objects of this installation are called."""
+        return Names(self.namespace)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSettings:
+    """The settings and, for each dotted name that is not a default, where its value came from."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+
+
+def load_settings(
+    config_file: Path | None = None,
+    options: Mapping[str, Any] | None = None,
+    *,
+    fallbacks: Mapping[str, tuple[Any, str]] | None = None,
+) -> LoadedSettings:
+    """Read and validate the settings.
+
+    Args:
+        config_file: the file to read; if None, ``httpmon.toml`` in the working folder, where there is one.
+        options: values from the command line by dotted name (``engine.url``); None values are left out.
+        fallbacks: values known only at run time, by dotted name, with their origin: weaker than everything
+            but the built-in defaults.
+
+    Raises:
+        SettingsError: a file cannot be read, a name is unknown, or a value cannot be used.
+    """
+    path, content = _read_file(config_file)
+    known_late = {name: value for name, (value, _) in (fallbacks or {}).items()}
+    given = {name: value for name, value in (options or {}).items() if value is not None}
+    sources: list[tuple[dict[str, Any], Callable[[str], str]]] = [
+        (_nested(known_late), lambda name: (fallbacks or {})[name][1]),
+        (content, lambda _: str(path)),
+        (_read_environment(), environment_variable),
+        (_nested(given), lambda _: "command line"),
+    ]
+    merged: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for values, origin_of in sources:
+        merged = _merged(merged, values)
+        origins |= {name: origin_of(name) for name in _dotted(values)}
+    try:
+        return LoadedSettings(Settings(**merged), origins)
+    except ValidationError as error:
+        raise SettingsError(_explain(error, origins)) from None
+
+
+def known_names() -> dict[str, str]:
+    """Every setting's dotted name and its description; ``parameters`` stands for all of its own."""
+    return dict(_walk(Settings))
+
+
+def environment_variable(name: str) -> str:
+    """The variable that sets a dotted name: ``engine.ca_file`` is ``HTTPMON_ENGINE_CA_FILE``."""
+    return ENVIRONMENT_PREFIX + name.replace(".", "_").upper()
+
+
+def _walk(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, field in model.model_fields.items():
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, _Group):
+            yield from _walk(annotation, f"{name}.")
+        else:
+            yield prefix + name, field.description or ""
+
+
+def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for name, value in values.items():
+        place = nested
+        *groups, last = name.split(".")
+        for group in groups:
+            place = place.setdefault(group, {})
+        place[last] = value
+    return nested
+
+
+def _merged(weaker: Mapping[str, Any], stronger: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(weaker)
+    for key, value in stronger.items():
+        below = merged.get(key)
+        merged[key] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from _dotted(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key
+
+
+def _read_file(config_file: Path | None) -> tuple[Path, dict[str, Any]]:
+    path = config_file or Path(CONFIG_FILE)
+    try:
+        return path, tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if config_file is None:
+            return path, {}
+        raise SettingsError(f"{path}: there is no such file; name another one with --config") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: is not TOML: {error}") from None
+
+
+def _read_environment() -> dict[str, Any]:
+    known = {environment_variable(name): name for name in known_names()}
+    for variable in sorted(os.environ):
+        if variable.startswith(ENVIRONMENT_PREFIX) and variable not in known:
+            raise SettingsError(f"{variable}: there is no such setting{_did_you_mean(variable, known)}")
+    try:
+        return dict(EnvSettingsSource(Settings)())
+    except PydanticSettingsError as error:
+        raise SettingsError(f"{ENVIRONMENT_PREFIX}*: {error}") from None
+
+
+def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
+    problem = error.errors(include_url=False, include_input=False)[0]
+    name = ".".join(str(part) for part in problem["loc"])
+    origin = next(
+        (origins[known] for known in origins if known == name or known.startswith(f"{name}.")), None
+    )
+    where = f"{name} ({origin})" if name and origin else name or "settings"
+    if problem["type"] == "extra_forbidden":
+        return f"{where}: there is no such setting{_did_you_mean(name, known_names())}"
+    return f"{where}: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+class ShownSetting(NamedTuple):
+    """One setting as ``httpmon config show`` shows it."""
+
+    name: str
+    value: Any
+    origin: str
+
+
+def shown_settings(loaded: LoadedSettings) -> list[ShownSetting]:
+    """Every setting in force with its origin; a secret is only said to be set."""
+    rows = []
+    for name in known_names():
+        value: Any = loaded.settings
+        for part in name.split("."):
+            value = getattr(value, part)
+        if name == "parameters":
+            rows += [
+                ShownSetting(
+                    f"parameters.{template}.{parameter}",
+                    given,
+                    loaded.origins.get(f"parameters.{template}.{parameter}", "default"),
+                )
+                for template, parameters in value.items()
+                for parameter, given in parameters.items()
+            ]
+            continue
+        shown = "(set, not shown)" if isinstance(value, SecretStr) else value
+        rows.append(ShownSetting(name, shown, loaded.origins.get(name, "default")))
+    return rows

@@ -1,0 +1,1 @@
+"""Runs transforms and watches on engines that cannot run them by themselves."""

@@ -1,0 +1,1 @@
+"""Brings access-log lines to the cluster: following files, replaying, generating."""
