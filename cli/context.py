@@ -5,21 +5,34 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import typer
 
     from engine.client import Engine
     from provisioning.settings import LoadedSettings
 
 
-def loaded_settings(context: typer.Context, **options: Any) -> LoadedSettings:
+def loaded_settings(
+    context: typer.Context, *, assignments: Sequence[str] | None = None, **options: Any
+) -> LoadedSettings:
     """Read the settings for one command.
 
-    ``options`` are the command's own, with ``__`` for the dot of a setting's name
-    (``summaries__delay="5s"``); None values are left out. Raises SettingsError.
+    Args:
+        context: the command's context, which holds the options given before the command's name.
+        assignments: the command's ``--set TEMPLATE.PARAMETER=VALUE``.
+        options: the command's own options that are settings, with ``__`` for the dot of a setting's name
+            (``summaries__delay="5s"``); None values are left out.
+
+    Raises:
+        SettingsError: a setting cannot be used.
     """
-    from provisioning.settings import load_settings
+    from provisioning.settings import load_settings, parse_parameter
 
     given = context.obj["options"] | {name.replace("__", "."): value for name, value in options.items()}
+    for assignment in assignments or ():
+        template, parameter, value = parse_parameter(assignment)
+        given[f"parameters.{template}.{parameter}"] = value
     return load_settings(context.obj["config"], given)
 
 

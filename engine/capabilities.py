@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from engine.errors import UsageError
+
 Flavour = Literal["elasticsearch", "opensearch"]
 Version = tuple[int, int, int]
 
@@ -86,3 +88,27 @@ def deduce_capabilities(root: dict[str, Any], xpack: dict[str, Any] | None) -> C
         data_stream_lifecycle=version >= _LIFECYCLE_SINCE,
         security=usable("security"),
     )
+
+
+# What `httpmon render` assumes where no version is named: the newest release line of each family.
+_ASSUMED_VERSION: dict[str, str] = {"elasticsearch": "9.2.0", "opensearch": "3.8.0"}
+
+
+def assumed_capabilities(description: str) -> Capabilities:
+    """Capabilities without a cluster: of ``elasticsearch``, ``elasticsearch:8.10.4``, ``opensearch:2.19``.
+
+    Elasticsearch is taken to have a licence under which it runs everything. Raises UsageError.
+    """
+    family, _, text = description.partition(":")
+    if family not in _ASSUMED_VERSION:
+        raise UsageError(f"engine {description}: write elasticsearch or opensearch, and :VERSION after it")
+    number = text or _ASSUMED_VERSION[family]
+    root = {"version": {"number": number, "distribution": family}}
+    every = {
+        feature: {"available": True, "enabled": True}
+        for feature in ("transform", "watcher", "ilm", "security")
+    }
+    try:
+        return deduce_capabilities(root, {"license": {"type": "trial"}, "features": every})
+    except ValueError as error:
+        raise UsageError(f"engine {description}: {error}") from None

@@ -6,6 +6,7 @@ They are read once, validated, and frozen. ``load_settings`` also tells where ea
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 import tomllib
@@ -251,6 +252,21 @@ def known_names() -> dict[str, str]:
 def environment_variable(name: str) -> str:
     """The variable that sets a dotted name: ``engine.ca_file`` is ``HTTPMON_ENGINE_CA_FILE``."""
     return ENVIRONMENT_PREFIX + name.replace(".", "_").upper()
+
+
+def parse_parameter(assignment: str) -> tuple[str, str, Any]:
+    """Split ``high_traffic.threshold=20`` into template, parameter and value.
+
+    The value is read as JSON where it is JSON, else taken as text. Raises SettingsError.
+    """
+    name, equals, text = assignment.partition("=")
+    template, dot, parameter = name.partition(".")
+    if not (equals and dot and template and parameter):
+        raise SettingsError(f"--set {assignment}: write it as TEMPLATE.PARAMETER=VALUE")
+    try:
+        return template, parameter, json.loads(text)
+    except ValueError:
+        return template, parameter, text
 
 
 def _walk(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:

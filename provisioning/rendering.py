@@ -1,0 +1,244 @@
+"""Rendering: templates and settings in, the bodies that the engine takes out. No cluster is needed.
+
+Templates are sandboxed Jinja with strict undefined names, and their output must be JSON. A template declares
+its parameters where it uses them, ``parameter("threshold", 10.0, help="...", unit="hits/s", minimum=0)``, and
+nothing else can be set: a name that no template asks for is refused with the closest that one does.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from engine.capabilities import Capabilities
+from engine.errors import SettingsError, TemplateError
+from provisioning.executors import choose_executors
+from provisioning.names import Names
+from provisioning.settings import Settings, duration_seconds
+from provisioning.templates import BUILT_IN_PACK, Kind, Template, find_templates
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter that a template declared while it was rendered."""
+
+    name: str
+    value: Any
+    default: Any
+    help: str = ""
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """One object as it should be in the cluster.
+
+    Attributes:
+        kind: the kind of object.
+        stem: the template's stem (``high_traffic``).
+        name: what the object is called in the cluster; for an index or a transform that writes one, the
+            alias under which it is read.
+        body: the body of the request that makes it.
+        source: the template file.
+        parameters: what the template declared, with the values in force.
+        overrides: the file of an earlier pack that ``source`` takes the place of.
+    """
+
+    kind: Kind
+    stem: str
+    name: str
+    body: dict[str, Any]
+    source: Path
+    parameters: tuple[Parameter, ...] = ()
+    overrides: Path | None = None
+
+
+def render_all(settings: Settings, engine: Capabilities) -> list[Rendered]:
+    """Render every template of every pack, in the order in which the objects depend on one another.
+
+    Stores, the scheduler's own indices, are left out where the engine runs everything itself.
+    Raises TemplateError, or SettingsError for parameters that no template declares.
+    """
+    templates = find_templates(settings.packs)
+    if not choose_executors(settings.executor, engine).scheduler_needed:
+        templates = [template for template in templates if template.kind != "store"]
+    environment = _environment(settings.packs)
+    rendered = [_render(environment, template, settings, engine) for template in templates]
+    _refuse_unknown_parameters(settings.parameters, rendered)
+    return rendered
+
+
+def object_name(kind: Kind, stem: str, names: Names) -> str:
+    """What the object of a template is called in the cluster. Raises TemplateError for an unknown store."""
+    if kind != "store":
+        return names.of(stem)
+    stores = {
+        "transforms": names.transform_store,
+        "watches": names.watch_store,
+        "watch_history": names.watch_history,
+    }
+    if stem not in stores:
+        raise TemplateError(f"indices/{stem}.store.json.j2: the scheduler's stores are {', '.join(stores)}")
+    return stores[stem]
+
+
+def _environment(packs: Sequence[Path]) -> ImmutableSandboxedEnvironment:
+    # Autoescape is for HTML; here every value goes through `tojson`, and the output is parsed as JSON.
+    environment = ImmutableSandboxedEnvironment(
+        loader=jinja2.FileSystemLoader([*reversed(packs), BUILT_IN_PACK]),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,
+        keep_trailing_newline=True,
+    )
+    environment.filters["seconds"] = _seconds
+    return environment
+
+
+def _seconds(duration: str) -> int | float:
+    seconds = duration_seconds(duration)
+    return int(seconds) if seconds.is_integer() else seconds
+
+
+def _render(
+    environment: ImmutableSandboxedEnvironment, template: Template, settings: Settings, engine: Capabilities
+) -> Rendered:
+    name = object_name(template.kind, template.stem, settings.names)
+    declared: dict[str, Parameter] = {}
+    given = settings.parameters.get(template.stem, {})
+
+    def parameter(
+        parameter_name: str,
+        default: Any,
+        *,
+        help: str = "",  # noqa: A002
+        unit: str = "",
+        minimum: float | None = None,
+        maximum: float | None = None,
+    ) -> Any:
+        value = given.get(parameter_name, default)
+        problem = _unfit(value, default, minimum, maximum)
+        if problem:
+            raise SettingsError(f"parameters.{template.stem}.{parameter_name}: {value!r} {problem}")
+        if isinstance(default, float):
+            value = float(value)
+        declared[parameter_name] = Parameter(parameter_name, value, default, help, unit)
+        return value
+
+    source = template.path.relative_to(template.pack).as_posix()
+    try:
+        # Read from its own pack, not by the loader's search path: an override may include what it overrides.
+        text = environment.from_string(template.path.read_text(encoding="utf-8")).render(
+            names=settings.names,
+            engine=engine,
+            settings=settings,
+            name=name,
+            parameter=parameter,
+        )
+    except jinja2.TemplateSyntaxError as error:
+        raise TemplateError(f"{template.path}:{error.lineno}: {error.message}") from None
+    except jinja2.TemplateNotFound as error:
+        raise TemplateError(f"{template.path}: includes {error.name}, which is in no pack") from None
+    except (jinja2.TemplateError, ValueError, TypeError) as error:
+        raise TemplateError(f"{template.path}{_line_of(error)}: {error}") from None
+    except OSError as error:
+        raise TemplateError(f"{template.path}: cannot be read: {error.strerror}") from None
+    return Rendered(
+        kind=template.kind,
+        stem=template.stem,
+        name=name,
+        body=_parse(text, template.path),
+        source=Path(source) if template.pack == BUILT_IN_PACK else template.path,
+        parameters=tuple(declared.values()),
+        overrides=template.overrides,
+    )
+
+
+def _unfit(value: Any, default: Any, minimum: float | None, maximum: float | None) -> str | None:
+    """Why a value cannot stand where the default stands; None if it can."""
+    if default is None:
+        return None
+    if isinstance(default, bool):
+        return None if isinstance(value, bool) else "is not true or false"
+    if isinstance(default, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return "is no number"
+        if isinstance(default, int) and not float(value).is_integer():
+            return "is no whole number"
+        if minimum is not None and value < minimum:
+            return f"is below {minimum:g}"
+        if maximum is not None and value > maximum:
+            return f"is above {maximum:g}"
+        return None
+    if not isinstance(value, type(default)):
+        return f"is not like the default, {default!r}"
+    if isinstance(default, str) and _is_duration(default) and not _is_duration(value):
+        return "is no duration; write it as 500ms, 10s, 2m, 1h or 7d"
+    return None
+
+
+def _is_duration(text: str) -> bool:
+    try:
+        duration_seconds(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _line_of(error: BaseException) -> str:
+    """``:12`` for the template's line in which an error arose; Jinja puts it into the traceback."""
+    lines = [
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<template>"
+    ]
+    return f":{lines[-1]}" if lines else ""
+
+
+def _parse(text: str, path: Path) -> dict[str, Any]:
+    try:
+        body = json.loads(text, object_pairs_hook=_unique_keys)
+    except json.JSONDecodeError as error:
+        line = text.splitlines()[error.lineno - 1].strip() if text.strip() else ""
+        place = f"line {error.lineno}, column {error.colno}"
+        raise TemplateError(f"{path}: its output is not JSON: {error.msg} at {place}: {line[:80]}") from None
+    except ValueError as error:
+        raise TemplateError(f"{path}: its output is not JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise TemplateError(f"{path}: its output is no JSON object")
+    return body
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    unique = dict(pairs)
+    if len(unique) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r} stands twice in one object")
+    return unique
+
+
+def _refuse_unknown_parameters(given: Mapping[str, Mapping[str, Any]], rendered: Sequence[Rendered]) -> None:
+    known: dict[str, set[str]] = {}
+    for one in rendered:
+        known.setdefault(one.stem, set()).update(parameter.name for parameter in one.parameters)
+    for stem, parameters in given.items():
+        if stem not in known:
+            raise SettingsError(f"parameters.{stem}: there is no such template{_closest(stem, known)}")
+        for name in parameters:
+            if name not in known[stem]:
+                raise SettingsError(
+                    f"parameters.{stem}.{name}: {stem} has no such parameter{_closest(name, known[stem])}"
+                )
+
+
+def _closest(name: str, known: Mapping[str, Any] | set[str]) -> str:
+    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.4)
+    if close:
+        return f"; did you mean {close[0]}?"
+    return f"; it has {', '.join(sorted(known))}" if known and isinstance(known, set) else ""

@@ -1,0 +1,61 @@
+"""Fixtures that tests of more than one folder use."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.client import Engine
+from engine.connection import Connection
+from provisioning.settings import EngineSettings, Settings
+
+
+@pytest.fixture(scope="session")
+def engine_url() -> str:
+    """The URL of a running engine; HTTPMON_TEST_ENGINE_URL names one that runs already."""
+    given = os.environ.get("HTTPMON_TEST_ENGINE_URL")
+    if not given:
+        pytest.skip("set HTTPMON_TEST_ENGINE_URL to the URL of an engine")
+    return given
+
+
+@pytest.fixture(scope="session")
+def engine(engine_url: str) -> Iterator[Engine]:
+    with Engine(Connection(engine_url)) as client:
+        yield client
+
+
+@pytest.fixture
+def namespace(engine: Engine) -> Iterator[str]:
+    """A namespace of the test's own; whatever bears its name is removed afterwards."""
+    name = f"t{uuid.uuid4().hex[:10]}"
+    yield name
+    remove_namespace(engine, name)
+
+
+@pytest.fixture
+def settings(engine_url: str, namespace: str) -> Settings:
+    return Settings(namespace=namespace, engine=EngineSettings(url=engine_url))
+
+
+@pytest.fixture(scope="session")
+def shared_folder() -> Path:
+    """The folder of shared material beside the checkout; tests that need it are skipped without it."""
+    folder = Path(os.environ.get("HTTPMON_TEST_SHARED") or Path(__file__).parents[2] / "shared")
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not here")
+    return folder
+
+
+def remove_namespace(engine: Engine, namespace: str) -> None:
+    """Remove every object and index of a test's namespace, in the order in which they depend on each other."""
+    prefix = f"httpmon-{namespace}"
+    hidden_too = {"ignore_unavailable": True, "expand_wildcards": "open,hidden"}
+    engine.request("DELETE", f"/_data_stream/logs-httpmon.*-{namespace}")
+    engine.request("DELETE", f"/{prefix}-*,.{prefix}-*", params=hidden_too)
+    for kind in ("_index_template", "_component_template", "_ingest/pipeline"):
+        engine.request("DELETE", f"/{kind}/{prefix}-*")
