@@ -52,7 +52,7 @@ def shared_folder() -> Path:
 
 
 def remove_namespace(engine: Engine, namespace: str) -> None:
-    """Remove every object and index of a test's namespace, in the order in which they depend on each other."""
+    """Remove every object and index of a namespace, in the order in which they depend on each other."""
     prefix = f"httpmon-{namespace}"
     hidden_too = {"ignore_unavailable": True, "expand_wildcards": "open,hidden"}
     engine.request("DELETE", f"/_data_stream/logs-httpmon.*-{namespace}")
