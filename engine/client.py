@@ -216,12 +216,12 @@ class Engine(AbstractContextManager["Engine"]):
                 answer = client.perform_request(
                     method, path, params=dict(params) if params else None, headers=sent, body=body
                 )
+        except UnsupportedProductError:  # an ApiError too, so it comes first
+            raise EngineError(f"{self.url} is no Elasticsearch or OpenSearch; check engine.url") from None
         except ApiError as error:
             raise self._refused(method, path, error.meta.status, error.body) from None
         except elastic_transport.TransportError as error:
             raise self._unreachable(error) from None
-        except UnsupportedProductError:
-            raise EngineError(f"{self.url} is no Elasticsearch or OpenSearch; check engine.url") from None
         return answer.body
 
     def _unreachable(self, error: elastic_transport.TransportError) -> EngineUnreachable:
