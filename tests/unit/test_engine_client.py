@@ -61,7 +61,7 @@ def serving(
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     if context:
         server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield f"{'https' if context else 'http'}://localhost:{server.server_port}"
     finally:

