@@ -80,6 +80,10 @@ class NotPermitted(RequestRefused):
     exit_code = EXIT_NOT_PERMITTED
 
 
+class NotProvisioned(EngineError):
+    """The cluster has none of what ``httpmon provision`` makes and the command needs."""
+
+
 class EngineTooOld(EngineError):
     """The cluster's version is below the minimum."""
 

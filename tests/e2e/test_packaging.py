@@ -41,7 +41,13 @@ def test_nothing_but_the_one_package_comes(clean_environment: Path) -> None:
     tops = {line.split("/")[0] for line in listed if not line.startswith("..")}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"httpmon"}
     assert [line for line in listed if line.startswith("..")] == ["../../../bin/httpmon"]
-    for part in ("cli/app.py", "engine/client.py", "provisioning/rendering.py", "localnode/__init__.py"):
+    for part in (
+        "cli/app.py",
+        "engine/client.py",
+        "provisioning/rendering.py",
+        "localnode/__init__.py",
+        "reading/tick.py",
+    ):
         assert f"httpmon/{part}" in listed
     assert any(line.startswith("httpmon/templates/watchers/") for line in listed)
 

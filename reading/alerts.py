@@ -1,0 +1,123 @@
+"""Alert documents: how they are asked for and what one says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+OPENING_ACTIONS = frozenset({"triggered", "renotified", "no_data"})
+"""The ``event.action`` values after which an alert is open; ``recovered`` closes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert document.
+
+    Attributes:
+        time: the bucket end that it is about.
+        action: ``triggered``, ``renotified``, ``recovered`` or ``no_data``.
+        rule_id, rule_name: the rule.
+        message: what it says to people.
+        alert_id: common to all documents from the triggering to the recovery; "" if not given.
+        sequence: counts the rule's documents.
+        value, threshold: hits/s, where the rule has them.
+        hits: in the window.
+        window_seconds: the rule's window.
+        started_at, ended_at: of the alert; None while unknown or open.
+    """
+
+    time: datetime
+    action: str
+    rule_id: str
+    rule_name: str
+    message: str
+    alert_id: str = ""
+    sequence: int = 0
+    value: float | None = None
+    threshold: float | None = None
+    hits: int | None = None
+    window_seconds: float | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    @property
+    def opens(self) -> bool:
+        """Whether the alert is open after this document."""
+        return self.action in OPENING_ACTIONS
+
+
+def latest_alerts_search(size: int, until: datetime | None) -> dict[str, Any]:
+    """The newest ``size`` alert documents, newest first; none after ``until`` if given."""
+    return {
+        "size": size,
+        "track_total_hits": False,
+        "query": _alerts_until(until),
+        "sort": _NEWEST_FIRST,
+    }
+
+
+def latest_by_rule_search(until: datetime | None, *, most_rules: int = 100) -> dict[str, Any]:
+    """The newest alert document of each rule: it tells whether the rule's alert is open."""
+    return latest_alerts_search(most_rules, until) | {"collapse": {"field": "rule.id"}}
+
+
+def shape_alert(source: Mapping[str, Any]) -> Alert:
+    """Read one alert document's ``_source``; what it lacks gets the field's default."""
+    event: Mapping[str, Any] = source.get("event") or {}
+    rule: Mapping[str, Any] = source.get("rule") or {}
+    details: Mapping[str, Any] = (source.get("httpmon") or {}).get("alert") or {}
+    rule_id = str(rule.get("id") or "")
+    hits = details.get("hits")
+    return Alert(
+        time=parse_time(source["@timestamp"]),
+        action=str(event.get("action") or ""),
+        rule_id=rule_id,
+        rule_name=str(rule.get("name") or rule_id),
+        message=str(source.get("message") or ""),
+        alert_id=str(details.get("id") or ""),
+        sequence=int(details.get("seq") or 0),
+        value=_number(details.get("value")),
+        threshold=_number(details.get("threshold")),
+        hits=None if hits is None else int(hits),
+        window_seconds=_number(details.get("window")),
+        started_at=_time_or_none(details.get("started_at")),
+        ended_at=_time_or_none(details.get("ended_at")),
+    )
+
+
+def shape_alerts(answer: Mapping[str, Any]) -> tuple[Alert, ...]:
+    """The alerts of a search answer, oldest first."""
+    return tuple(shape_alert(hit["_source"]) for hit in reversed(answer["hits"]["hits"]))
+
+
+def parse_time(value: str | float) -> datetime:
+    """A date as a document holds it, ISO 8601 text or milliseconds since the epoch, in UTC."""
+    if isinstance(value, str):
+        moment = datetime.fromisoformat(value)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return datetime.fromtimestamp(value / 1000, UTC)
+
+
+_NEWEST_FIRST = [
+    {"@timestamp": {"order": "desc", "unmapped_type": "date"}},
+    {"httpmon.alert.seq": {"order": "desc", "unmapped_type": "long"}},
+]
+
+
+def _alerts_until(until: datetime | None) -> dict[str, Any]:
+    filters: list[dict[str, Any]] = [{"term": {"event.kind": "alert"}}]
+    if until is not None:
+        filters.append(
+            {"range": {"@timestamp": {"lte": until.isoformat(), "format": "strict_date_optional_time"}}}
+        )
+    return {"bool": {"filter": filters}}
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _time_or_none(value: Any) -> datetime | None:
+    return None if value is None else parse_time(value)

@@ -1,0 +1,60 @@
+"""The arithmetic of aligned buckets and of the moments at which they are read."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta, tzinfo
+
+from engine.errors import UsageError
+from provisioning.settings import duration_seconds
+
+BUCKET_SECONDS = 10
+"""Length of one summary bucket, in seconds; buckets are aligned to the epoch."""
+
+
+def floor_time(moment: datetime, seconds: int) -> datetime:
+    """The last moment not after ``moment`` that is a multiple of ``seconds`` since the epoch, in UTC."""
+    return datetime.fromtimestamp(math.floor(moment.timestamp() / seconds) * seconds, UTC)
+
+
+def last_complete_end(now: datetime, interval_seconds: int, delay_seconds: float) -> datetime:
+    """Where the last interval ends that is complete at ``now``.
+
+    An interval's last hit needs ``delay_seconds`` to be shipped, indexed and summarised, so an interval
+    counts as complete only that long after its end.
+    """
+    return floor_time(now - timedelta(seconds=delay_seconds), interval_seconds)
+
+
+def seconds_until_next(now: datetime, interval_seconds: int, delay_seconds: float) -> float:
+    """How long until the interval after the last complete one is complete too."""
+    following = last_complete_end(now, interval_seconds, delay_seconds) + timedelta(seconds=interval_seconds)
+    return (following - now).total_seconds() + delay_seconds
+
+
+def interval_seconds(text: str) -> int:
+    """The length of an interval given as a duration (``10s``, ``1m``), in seconds.
+
+    Raises UsageError when it is no whole number of buckets, or more than a day.
+    """
+    try:
+        seconds = duration_seconds(text)
+    except ValueError as error:
+        raise UsageError(f"interval: {error}") from None
+    if seconds < BUCKET_SECONDS or seconds > 86_400 or seconds % BUCKET_SECONDS:
+        raise UsageError(f"interval {text}: it is a whole number of {BUCKET_SECONDS} s buckets, at most 1d")
+    return int(seconds)
+
+
+def moment_of(text: str, zone: tzinfo | None) -> datetime:
+    """A time given in ISO 8601, in UTC; without an offset it is in ``zone``, None being the machine's.
+
+    Raises UsageError when it is no time.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is no time; write it as 2015-05-20T21:05:20Z") from None
+    if moment.tzinfo is None and zone is not None:
+        moment = moment.replace(tzinfo=zone)
+    return moment.astimezone(UTC)

@@ -1,0 +1,347 @@
+"""One tick of ``httpmon tail``: the searches of its one round trip, and the answers as plain values."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from provisioning.names import Names
+from reading.alerts import Alert, latest_alerts_search, latest_by_rule_search, parse_time, shape_alerts
+from reading.buckets import BUCKET_SECONDS
+
+Search = tuple[dict[str, Any], dict[str, Any]]
+
+STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
+TOP_KINDS = ("clients", "paths", "agents")
+
+# OpenSearch searches the segments of a shard in parallel and cuts each one's terms; exact counts need more
+# room than there are sections. The totals are computed apart from the terms, so they are exact regardless.
+_SECTIONS_PER_SHARD = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What one tick asks about.
+
+    Attributes:
+        end: where the interval ends, aligned, UTC.
+        seconds: the interval's length, a multiple of the bucket's.
+        window_seconds: over which the moving average is taken, ending at ``end``.
+        history_seconds: how far back the traffic curve reaches, ending at ``end``.
+        top: how many sections, clients, paths and agents are shown.
+        alerts: how many alert documents are shown.
+        past: nothing that became known after ``end`` is shown among the alerts.
+    """
+
+    end: datetime
+    seconds: int = BUCKET_SECONDS
+    window_seconds: int = 120
+    history_seconds: int = 600
+    top: int = 10
+    alerts: int = 5
+    past: bool = False
+
+    @property
+    def start(self) -> datetime:
+        """Where the interval starts."""
+        return self.end - timedelta(seconds=self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class SectionCounts:
+    """The numbers of one section, or of several together; all but the last two are of the interval."""
+
+    hits: int = 0
+    bytes: int = 0
+    status_4xx: int = 0
+    status_5xx: int = 0
+    window_hits: int = 0
+    overall_hits: int = 0
+
+    def without(self, shown: Iterable[SectionCounts]) -> SectionCounts:
+        """What is left of these counts when those of ``shown`` are taken away."""
+        parts = list(shown)
+        return SectionCounts(
+            hits=self.hits - sum(part.hits for part in parts),
+            bytes=self.bytes - sum(part.bytes for part in parts),
+            status_4xx=self.status_4xx - sum(part.status_4xx for part in parts),
+            status_5xx=self.status_5xx - sum(part.status_5xx for part in parts),
+            window_hits=self.window_hits - sum(part.window_hits for part in parts),
+            overall_hits=self.overall_hits - sum(part.overall_hits for part in parts),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What one tick shows.
+
+    Attributes:
+        question: what was asked.
+        sections: by falling hits in the interval, at most ``question.top``; none without a hit.
+        others: everything that ``sections`` leaves out, so that the sums are ``total``.
+        other_sections: how many sections with hits in the interval are in ``others``.
+        total: over all sections.
+        hits, bytes, status: of the interval's traffic; status by class (``2xx``).
+        clients: distinct clients; None when the interval is more than one bucket (not additive) or empty.
+        window_hits: in the window that ends with the interval.
+        overall_hits, overall_bytes: since the summaries began, up to ``question.end``.
+        history: hits of each bucket of the history, oldest first.
+        top: for ``clients``, ``paths`` and ``agents``: names with hits, by falling hits.
+        alerts: the newest alert documents, oldest first.
+        open_alerts: the newest document of each rule whose alert is open.
+        newest_summary: start of the newest summarised bucket; None while there is none.
+        newest_hit: event time of the newest raw hit; None while there is none.
+        unparsed: lines that could not be parsed, overall and arrived in the interval.
+    """
+
+    question: Question
+    sections: tuple[tuple[str, SectionCounts], ...]
+    others: SectionCounts
+    other_sections: int
+    total: SectionCounts
+    hits: int
+    bytes: int
+    status: Mapping[str, int]
+    clients: int | None
+    window_hits: int
+    overall_hits: int
+    overall_bytes: int
+    history: tuple[int, ...]
+    top: Mapping[str, tuple[tuple[str, int], ...]]
+    alerts: tuple[Alert, ...]
+    open_alerts: tuple[Alert, ...]
+    newest_summary: datetime | None
+    newest_hit: datetime | None
+    unparsed: int
+    unparsed_now: int
+
+
+def tick_searches(names: Names, question: Question) -> list[Search]:
+    """The searches of one tick, (header, body) pairs for ``_msearch``, in the order ``shape_tick`` reads."""
+    until = question.end if question.past else None
+    return [
+        (_header(names.sections), _sections(question)),
+        (_header(names.traffic), _history(question)),
+        (_header(names.traffic), _interval_documents(question)),
+        (_header(names.traffic), _overall(question)),
+        (_header(names.alerts), latest_alerts_search(question.alerts, until)),
+        (_header(names.alerts), latest_by_rule_search(until)),
+        (_header(names.raw, may_be_absent=True), _newest_hit()),
+        (_header(names.raw, may_be_absent=True), _unparsed()),
+        (_header(names.raw, may_be_absent=True), _unparsed(_range(question.start, question.end))),
+    ]
+
+
+def shape_tick(question: Question, answers: Sequence[Mapping[str, Any]]) -> Tick:
+    """Shape the answers to ``tick_searches``, none of which may hold an error."""
+    sections, history, documents, overall, alerts, by_rule, newest_hit, unparsed, unparsed_now = answers
+    named, total, distinct = _shape_sections(sections["aggregations"])
+    counts_by_bucket = {
+        parse_time(source["@timestamp"]): int(source["httpmon"]["hits"]) for source in _sources(history)
+    }
+    bucket = timedelta(seconds=BUCKET_SECONDS)
+    history_buckets = max(question.history_seconds, question.window_seconds) // BUCKET_SECONDS
+    curve = [counts_by_bucket.get(question.end - bucket * age, 0) for age in range(history_buckets, 0, -1)]
+    summaries = [source["httpmon"] for source in _sources(documents)]
+    totals = overall["aggregations"]
+    newest = totals["newest"].get("value")
+    hit_times = [parse_time(source["@timestamp"]) for source in _sources(newest_hit)]
+    return Tick(
+        question=question,
+        sections=named,
+        others=total.without(counts for _, counts in named),
+        other_sections=distinct - len(named),
+        total=total,
+        hits=sum(int(summary.get("hits") or 0) for summary in summaries),
+        bytes=sum(int(summary.get("bytes") or 0) for summary in summaries),
+        status={
+            name: sum(int((summary.get("status") or {}).get(name) or 0) for summary in summaries)
+            for name in STATUS_CLASSES
+        },
+        clients=_distinct_clients(summaries, question),
+        window_hits=sum(curve[-(question.window_seconds // BUCKET_SECONDS) :]),
+        overall_hits=_whole(totals["before"]["hits"]),
+        overall_bytes=_whole(totals["before"]["bytes"]),
+        history=tuple(curve[-(question.history_seconds // BUCKET_SECONDS) :]),
+        top={kind: _merged_top(summaries, kind, question.top) for kind in TOP_KINDS},
+        alerts=shape_alerts(alerts),
+        open_alerts=tuple(alert for alert in shape_alerts(by_rule) if alert.opens),
+        newest_summary=None if newest is None else parse_time(newest),
+        newest_hit=hit_times[0] if hit_times else None,
+        unparsed=int(unparsed["hits"]["total"]["value"]),
+        unparsed_now=int(unparsed_now["hits"]["total"]["value"]),
+    )
+
+
+# -- the searches ---------------------------------------------------------------------------------------
+
+
+def _header(index: str, *, may_be_absent: bool = False) -> dict[str, Any]:
+    # A table of half the shards would be wrong without looking wrong: rather no answer.
+    header: dict[str, Any] = {"index": index, "allow_partial_search_results": False}
+    if may_be_absent:
+        # The raw data stream comes into being with its first line.
+        header["ignore_unavailable"] = True
+    return header
+
+
+def _range(start: datetime, end: datetime) -> dict[str, Any]:
+    return {
+        "range": {
+            "@timestamp": {
+                "gte": start.isoformat(),
+                "lt": end.isoformat(),
+                "format": "strict_date_optional_time",
+            }
+        }
+    }
+
+
+def _before(end: datetime) -> dict[str, Any]:
+    return {"range": {"@timestamp": {"lt": end.isoformat(), "format": "strict_date_optional_time"}}}
+
+
+def _sum(field: str) -> dict[str, Any]:
+    return {"sum": {"field": f"httpmon.{field}"}}
+
+
+def _sections(question: Question) -> dict[str, Any]:
+    window_start = question.end - timedelta(seconds=question.window_seconds)
+    counts = {
+        "now": {
+            "filter": _range(question.start, question.end),
+            "aggs": {
+                "hits": _sum("hits"),
+                "bytes": _sum("bytes"),
+                "4xx": _sum("status.4xx"),
+                "5xx": _sum("status.5xx"),
+            },
+        },
+        "window": {"filter": _range(window_start, question.end), "aggs": {"hits": _sum("hits")}},
+        "hits": _sum("hits"),
+    }
+    distinct = {"cardinality": {"field": "httpmon.section", "precision_threshold": 40_000}}
+    return {
+        "size": 0,
+        "track_total_hits": False,
+        "query": _before(question.end),
+        "aggs": {
+            "sections": {
+                "terms": {
+                    "field": "httpmon.section",
+                    "size": question.top,
+                    "shard_size": max(question.top, _SECTIONS_PER_SHARD),
+                    "order": [{"now>hits": "desc"}, {"hits": "desc"}, {"_key": "asc"}],
+                },
+                "aggs": counts,
+            },
+            "distinct": {
+                "filter": _range(question.start, question.end),
+                "aggs": {"sections": distinct},
+            },
+            **counts,  # the totals
+        },
+    }
+
+
+def _history(question: Question) -> dict[str, Any]:
+    seconds = max(question.history_seconds, question.window_seconds)
+    return {
+        "size": seconds // BUCKET_SECONDS,
+        "track_total_hits": False,
+        "query": _range(question.end - timedelta(seconds=seconds), question.end),
+        "sort": [{"@timestamp": "asc"}],
+        "_source": ["@timestamp", "httpmon.hits"],
+    }
+
+
+def _interval_documents(question: Question) -> dict[str, Any]:
+    return {
+        "size": question.seconds // BUCKET_SECONDS,
+        "track_total_hits": False,
+        "query": _range(question.start, question.end),
+        "sort": [{"@timestamp": "asc"}],
+    }
+
+
+def _overall(question: Question) -> dict[str, Any]:
+    return {
+        "size": 0,
+        "track_total_hits": False,
+        "aggs": {
+            "before": {
+                "filter": _before(question.end),
+                "aggs": {"hits": _sum("hits"), "bytes": _sum("bytes")},
+            },
+            "newest": {"max": {"field": "@timestamp"}},
+        },
+    }
+
+
+def _newest_hit() -> dict[str, Any]:
+    return {
+        "size": 1,
+        "track_total_hits": False,
+        "query": {"bool": {"filter": [{"term": {"event.kind": "event"}}]}},
+        "sort": [{"@timestamp": {"order": "desc", "unmapped_type": "date"}}],
+        "_source": ["@timestamp"],
+    }
+
+
+def _unparsed(within: dict[str, Any] | None = None) -> dict[str, Any]:
+    failed: dict[str, Any] = {"term": {"event.kind": "pipeline_error"}}
+    filters = [failed] if within is None else [failed, within]
+    return {"size": 0, "track_total_hits": True, "query": {"bool": {"filter": filters}}}
+
+
+# -- the answers ----------------------------------------------------------------------------------------
+
+
+def _whole(aggregation: Mapping[str, Any]) -> int:
+    return int(aggregation.get("value") or 0)
+
+
+def _shape_counts(node: Mapping[str, Any]) -> SectionCounts:
+    now = node["now"]
+    return SectionCounts(
+        hits=_whole(now["hits"]),
+        bytes=_whole(now["bytes"]),
+        status_4xx=_whole(now["4xx"]),
+        status_5xx=_whole(now["5xx"]),
+        window_hits=_whole(node["window"]["hits"]),
+        overall_hits=_whole(node["hits"]),
+    )
+
+
+def _shape_sections(
+    aggregations: Mapping[str, Any],
+) -> tuple[tuple[tuple[str, SectionCounts], ...], SectionCounts, int]:
+    """The named sections with hits in the interval, the total, and how many sections had hits."""
+    counted = [(str(node["key"]), _shape_counts(node)) for node in aggregations["sections"]["buckets"]]
+    return (
+        tuple((name, counts) for name, counts in counted if counts.hits > 0),
+        _shape_counts(aggregations),
+        _whole(aggregations["distinct"]["sections"]),
+    )
+
+
+def _sources(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [hit["_source"] for hit in answer["hits"]["hits"]]
+
+
+def _distinct_clients(summaries: Sequence[Mapping[str, Any]], question: Question) -> int | None:
+    if question.seconds != BUCKET_SECONDS or not summaries:
+        return None
+    clients = summaries[0].get("clients")
+    return None if clients is None else int(clients)
+
+
+def _merged_top(summaries: Iterable[Mapping[str, Any]], kind: str, size: int) -> tuple[tuple[str, int], ...]:
+    merged: Counter[str] = Counter()
+    for summary in summaries:
+        for name, hits in ((summary.get("top") or {}).get(kind) or {}).items():
+            merged[name] += int(hits)
+    return tuple(sorted(merged.items(), key=lambda item: (-item[1], item[0]))[:size])

@@ -1,0 +1,155 @@
+"""Guards `httpmon tail` as a process: one line for each trouble, never a traceback, and an end by Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from engine.client import Engine
+from provisioning.settings import Settings
+from tests.node.counting_proxy import CountingProxy
+
+pytestmark = pytest.mark.node
+
+REPOSITORY = Path(__file__).parents[2]
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("HTTPMON_")}
+
+
+@pytest.fixture
+def proxy(engine_url: str) -> Iterator[CountingProxy]:
+    with CountingProxy(engine_url) as running:
+        yield running
+
+
+@pytest.fixture
+def indices(engine: Engine, settings: Settings) -> None:
+    names = settings.names
+    for alias in (names.sections, names.traffic, names.alerts):
+        properties = {
+            "@timestamp": {"type": "date"},
+            "httpmon.section": {"type": "keyword"},
+            "event.kind": {"type": "keyword"},
+            "rule.id": {"type": "keyword"},
+        }
+        engine.request(
+            "PUT",
+            f"/{alias}-000001",
+            body={
+                "settings": {"number_of_shards": 1, "number_of_replicas": 0},
+                "mappings": {"properties": properties},
+                "aliases": {alias: {}},
+            },
+        )
+
+
+def command(url: str, namespace: str, *arguments: str) -> list[str]:
+    return [
+        sys.executable, "-m", "httpmon", "--url", url, "--namespace", namespace, "tail", *arguments
+    ]  # fmt: skip
+
+
+def run(url: str, namespace: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(url, namespace, *arguments),
+        cwd=REPOSITORY, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+class Running:
+    """The command as a process whose lines can be waited for."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            arguments, cwd=REPOSITORY, env=ENVIRONMENT | {"PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        self.lines: queue.Queue[str] = queue.Queue()
+        self.errors: queue.Queue[str] = queue.Queue()
+        for stream, lines in ((self.process.stdout, self.lines), (self.process.stderr, self.errors)):
+            threading.Thread(target=self._collect, args=(stream, lines), daemon=True).start()
+
+    @staticmethod
+    def _collect(stream: IO[str], lines: queue.Queue[str]) -> None:
+        for line in stream:
+            lines.put(line.rstrip("\n"))
+
+    def interrupt(self) -> int:
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(30)
+
+
+@pytest.fixture
+def running(settings: Settings, proxy: CountingProxy) -> Iterator[Running]:
+    started = Running(*command(proxy.url, settings.namespace, "--format", "json"))
+    yield started
+    if started.process.poll() is None:
+        started.process.kill()
+        started.process.wait(30)
+
+
+def test_once_prints_one_screen(settings: Settings, engine_url: str, indices: None) -> None:
+    done = run(engine_url, settings.namespace, "--once", "--utc")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("== ") == 1
+    assert "\nno line has arrived yet" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_json_is_one_object_a_line(settings: Settings, engine_url: str, indices: None) -> None:
+    done = run(engine_url, settings.namespace, "--at", "2015-05-20T21:05:27Z", "--format", "json")
+    (line,) = done.stdout.splitlines()
+    assert json.loads(line)["interval"] == {
+        "start": "2015-05-20T21:05:10Z",
+        "end": "2015-05-20T21:05:20Z",
+        "seconds": 10,
+    }
+
+
+def test_not_provisioned_is_one_line_that_names_the_command(settings: Settings, engine_url: str) -> None:
+    done = run(engine_url, settings.namespace, "--once")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1
+    assert "run httpmon provision" in done.stderr
+
+
+def test_no_engine_is_exit_code_4(settings: Settings, proxy: CountingProxy) -> None:
+    proxy.stop()
+    done = run(proxy.url, settings.namespace, "--once")
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr.startswith("httpmon: cannot reach the engine")
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_outage_is_told_and_survived_and_ctrl_c_ends_it(
+    settings: Settings, indices: None, proxy: CountingProxy, running: Running
+) -> None:
+    first = json.loads(running.lines.get(timeout=60))
+    proxy.stop()
+    assert "cannot reach the engine" in running.errors.get(timeout=60)
+    proxy.start()
+    assert running.errors.get(timeout=60).startswith("httpmon: reading again after")
+    second = json.loads(running.lines.get(timeout=60))
+    assert second["interval"]["start"] > first["interval"]["start"]
+    assert running.interrupt() == 130
+    assert running.errors.empty()
+
+
+def test_it_starts_when_provisioning_comes_later(
+    request: pytest.FixtureRequest, settings: Settings, running: Running
+) -> None:
+    assert "run httpmon provision" in running.errors.get(timeout=60)
+    request.getfixturevalue("indices")
+    assert json.loads(running.lines.get(timeout=60))["total"]["hits"] == 0
+    assert running.interrupt() == 130
