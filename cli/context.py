@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def loaded_settings(
     context: typer.Context, *, assignments: Sequence[str] | None = None, **options: Any
 ) -> LoadedSettings:
-    """Read the settings for one command.
+    """Read the settings for one command; where nothing names a cluster, it is the local node if that runs.
 
     Args:
         context: the command's context, which holds the options given before the command's name.
@@ -27,13 +27,20 @@ def loaded_settings(
     Raises:
         SettingsError: a setting cannot be used.
     """
+    from localnode import default_home, running_url
     from provisioning.settings import load_settings, parse_parameter
 
     given = context.obj["options"] | {name.replace("__", "."): value for name, value in options.items()}
     for assignment in assignments or ():
         template, parameter, value = parse_parameter(assignment)
         given[f"parameters.{template}.{parameter}"] = value
-    return load_settings(context.obj["config"], given)
+    loaded = load_settings(context.obj["config"], given)
+    if "engine.url" in loaded.origins:
+        return loaded
+    url = running_url(loaded.settings.node.home or default_home())
+    if url is None:
+        return loaded
+    return load_settings(context.obj["config"], given, fallbacks={"engine.url": (url, "local node")})
 
 
 def open_engine(loaded: LoadedSettings) -> Engine:

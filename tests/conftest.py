@@ -13,16 +13,26 @@ import pytest
 from engine.client import Engine
 from engine.connection import Connection
 from engine.errors import NotFound
+from localnode.node import LocalNode
 from provisioning.settings import EngineSettings, Settings
+
+# Taken out of the environment, because httpmon refuses HTTPMON_* variables that are no settings of its own.
+_ENGINE_URL = os.environ.pop("HTTPMON_TEST_ENGINE_URL", None)
+_SHARED_FOLDER = os.environ.pop("HTTPMON_TEST_SHARED", None)
 
 
 @pytest.fixture(scope="session")
-def engine_url() -> str:
-    """The URL of a running engine; HTTPMON_TEST_ENGINE_URL names one that runs already."""
-    given = os.environ.get("HTTPMON_TEST_ENGINE_URL")
-    if not given:
-        pytest.skip("set HTTPMON_TEST_ENGINE_URL to the URL of an engine")
-    return given
+def engine_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a running engine: HTTPMON_TEST_ENGINE_URL, else a local node of this run."""
+    if _ENGINE_URL:
+        yield _ENGINE_URL
+        return
+    # Port 9200 is left to the developer's own node, which need not run yet.
+    node = LocalNode(tmp_path_factory.mktemp("engine") / "node", port=29200)
+    try:
+        yield node.start()
+    finally:
+        node.stop()
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +57,7 @@ def settings(engine_url: str, namespace: str) -> Settings:
 @pytest.fixture(scope="session")
 def shared_folder() -> Path:
     """The folder of shared material beside the checkout; tests that need it are skipped without it."""
-    folder = Path(os.environ.get("HTTPMON_TEST_SHARED") or Path(__file__).parents[2] / "shared")
+    folder = Path(_SHARED_FOLDER or Path(__file__).parents[2] / "shared")
     if not folder.is_dir():
         pytest.skip(f"{folder} is not here")
     return folder
