@@ -1,0 +1,1 @@
+"""Executes ``_transform`` bodies on engines that have no transforms of their own."""

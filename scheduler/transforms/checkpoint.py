@@ -1,0 +1,279 @@
+"""A transform's state and how a checkpoint changes it. Pure.
+
+Times are epoch milliseconds of the engine's clock.
+
+A checkpoint summarises the documents whose sync field (``event.ingested``) is below its *upper bound*, which
+is the engine's clock minus the transform's delay. The next one looks for groups with documents between that
+bound and its own, and computes these groups anew from all their documents.
+
+Why no document is lost
+-----------------------
+A document is lost if it is not visible to the search for changed groups of the one checkpoint whose bounds
+its stamp lies between. It is stamped in the ingest pipeline, then indexed, then made visible by a refresh.
+
+* *The delay.* A document stamped at ``s`` is looked for at ``s + delay`` or later. It is visible by then if
+  indexing and one refresh took less. A refresh comes at the latest one interval after the document was
+  indexed and takes a while itself, so the settings refuse a delay below two refresh intervals; the rest is
+  for indexing.
+* *The guard.* Indexing has no bound of its own: a bulk request can wait in a queue, a shard can be
+  recovering. So the state keeps how many documents were seen in each slice of the last
+  ``GUARD_MILLISECONDS`` below the upper bound, and each checkpoint first counts them again. A slice that
+  grew has documents that its own checkpoint did not see, and the search for changed groups begins at that
+  slice instead of at the last upper bound.
+
+It suffices because of the order of reading: the count comes before the search for changed groups, and what is
+visible stays visible. So whatever a remembered count includes, the search after it found too; whatever
+came later makes the next count greater. Deletions could hide a growth, but sources are append-only but for
+expiry, which removes old documents, not those of the last two minutes. All searches ask for the same shard
+copies (``preference``) and refuse partial answers, so that a copy which lags behind cannot answer the second
+search. The guard is measured from the last upper bound, not from now: after an outage of scheduler or engine
+the slices before it are counted once more, however long it took.
+
+Why nothing is doubled or set back
+----------------------------------
+A group is always computed whole, and its document's id is made from its key: doing it again changes nothing.
+The document's version is the upper bound, and the engine keeps the greater (``external_gte``), so a process
+that was stopped in the middle cannot overwrite newer numbers when it wakes. The state is written only if
+nobody wrote it since it was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple
+
+from scheduler.transforms.pivot import Key
+
+# How long after its stamp a document may become visible and still be counted, beyond the delay. Longer than a
+# client waits for a bulk request (30 s by default, in elasticsearch-py and here) with its retries.
+GUARD_MILLISECONDS = 120_000
+# Slices of the youngest part are as they came, one a checkpoint; older ones are joined up to this width.
+_FINE_MILLISECONDS = 20_000
+_COARSE_MILLISECONDS = 10_000
+
+Status = Literal["started", "failed", "finished"]
+
+
+class Slice(NamedTuple):
+    """How many documents were visible with a sync field in ``[lower, upper)``."""
+
+    lower: int
+    upper: int
+    documents: int
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A checkpoint that is not complete.
+
+    Attributes:
+        lower: where the search for changed groups begins; None computes every group.
+        upper: its upper bound.
+        slices: the counts that hold once it is complete.
+        position: the last group key that is done with; None at the beginning.
+    """
+
+    lower: int | None
+    upper: int
+    slices: tuple[Slice, ...]
+    position: Key | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Sums over the life of a transform, named as Elasticsearch's ``_stats`` names them."""
+
+    pages_processed: int = 0
+    documents_processed: int = 0
+    documents_indexed: int = 0
+    documents_deleted: int = 0
+    search_time_in_ms: int = 0
+    index_time_in_ms: int = 0
+    late_slices: int = 0
+
+    def plus(self, **amounts: int) -> Statistics:
+        """The same with amounts added."""
+        return replace(self, **{name: getattr(self, name) + amount for name, amount in amounts.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All that a transform remembers.
+
+    Attributes:
+        checksum: of the body that it belongs to.
+        status: ``finished`` is a transform without ``sync`` that has run.
+        checkpoint: how many checkpoints are complete.
+        upper: the upper bound of the last complete one; None before the first.
+        slices: the counts to compare with.
+        running: the checkpoint under way.
+        reason: why the last attempt failed; "" if it did not.
+        failures: failed attempts in a row.
+        changed_at: when a checkpoint last found changes.
+    """
+
+    checksum: str = ""
+    status: Status = "started"
+    checkpoint: int = 0
+    upper: int | None = None
+    slices: tuple[Slice, ...] = ()
+    running: Running | None = None
+    statistics: Statistics = field(default_factory=Statistics)
+    reason: str = ""
+    failures: int = 0
+    changed_at: int | None = None
+
+
+def upper_bound(now: int, delay: int, whole_buckets: int | None = None) -> int:
+    """The upper bound of a checkpoint that begins now.
+
+    ``whole_buckets`` rounds it down to multiples of this width: a bucket that is not over yet would be
+    written again and again where the sync field is also the grouped one.
+    """
+    upper = now - delay
+    return upper - upper % whole_buckets if whole_buckets else upper
+
+
+def slices_to_count(state: State, upper: int) -> list[tuple[int, int]]:
+    """Which slices the checkpoint up to ``upper`` counts: those remembered, then the new part."""
+    first_guarded = upper - GUARD_MILLISECONDS
+    start = first_guarded if state.upper is None else state.upper
+    fresh = []
+    if start < first_guarded:
+        fresh.append((start, first_guarded))
+        start = first_guarded
+    while start < upper:
+        end = min(start + _COARSE_MILLISECONDS, upper)
+        fresh.append((start, end))
+        start = end
+    return [(one.lower, one.upper) for one in state.slices] + fresh
+
+
+def begin(state: State, upper: int, counted: Sequence[Slice]) -> tuple[State, bool]:
+    """Begin a checkpoint up to ``upper``, given the counts of ``slices_to_count``.
+
+    Returns the new state and whether there is anything to compute; if not, the checkpoint is complete.
+    """
+    remembered = {(one.lower, one.upper): one.documents for one in state.slices}
+    grown = [one for one in counted if one.documents > remembered.get((one.lower, one.upper), one.documents)]
+    new = any(one.documents for one in counted if (one.lower, one.upper) not in remembered)
+    slices = _joined(counted, upper)
+    if state.upper is not None and not grown and not new:
+        return replace(state, upper=upper, slices=slices, reason="", failures=0), False
+    lower = min((one.lower for one in grown), default=state.upper)
+    statistics = state.statistics.plus(late_slices=len(grown))
+    return replace(state, running=Running(lower, upper, slices), statistics=statistics), True
+
+
+def progressed(state: State, **amounts: int) -> State:
+    """Something was read and written: an attempt that succeeds ends a row of failures."""
+    return replace(state, statistics=state.statistics.plus(**amounts), reason="", failures=0)
+
+
+def moved(state: State, position: Key) -> State:
+    """A page of groups is written: the checkpoint goes on after ``position``."""
+    return replace(state, running=replace(_running(state), position=position))
+
+
+def complete(state: State, now: int, *, finished: bool = False) -> State:
+    """The last page of a checkpoint is written."""
+    running = _running(state)
+    return replace(
+        state,
+        status="finished" if finished else "started",
+        checkpoint=state.checkpoint + 1,
+        upper=running.upper,
+        slices=running.slices,
+        running=None,
+        reason="",
+        failures=0,
+        changed_at=now,
+    )
+
+
+def _running(state: State) -> Running:
+    if state.running is None:
+        raise ValueError("no checkpoint is under way")
+    return state.running
+
+
+def failed(state: State, reason: str, *, for_good: bool) -> State:
+    """An attempt failed; what it had reached stays."""
+    return replace(
+        state,
+        status="failed" if for_good else state.status,
+        reason=reason,
+        failures=state.failures + 1,
+    )
+
+
+def _joined(counted: Iterable[Slice], upper: int) -> tuple[Slice, ...]:
+    """The slices to remember: without those that are too old, the older ones joined to fewer."""
+    kept: list[Slice] = []
+    for one in counted:
+        if one.upper <= upper - GUARD_MILLISECONDS:
+            continue
+        last = kept[-1] if kept else None
+        if (
+            last is not None
+            and last.upper == one.lower
+            and one.upper - last.lower <= _COARSE_MILLISECONDS
+            and one.upper <= upper - _FINE_MILLISECONDS
+        ):
+            kept[-1] = Slice(last.lower, one.upper, last.documents + one.documents)
+        else:
+            kept.append(one)
+    return tuple(kept)
+
+
+def to_document(identifier: str, state: State) -> dict[str, Any]:
+    """The state as the document ``<id>:state`` of the store."""
+    running = state.running
+    return {
+        "type": "state",
+        "id": identifier,
+        "status": state.status,
+        "checkpoint": state.checkpoint,
+        "upper": state.upper,
+        "changed_at": state.changed_at,
+        "reason": state.reason,
+        "failures": state.failures,
+        "checksum": state.checksum,
+        "slices": [list(one) for one in state.slices],
+        "statistics": {name: getattr(state.statistics, name) for name in Statistics.__slots__},
+        "running": None
+        if running is None
+        else {
+            "lower": running.lower,
+            "upper": running.upper,
+            "slices": [list(one) for one in running.slices],
+            "position": running.position,
+        },
+    }
+
+
+def from_document(document: Mapping[str, Any]) -> State:
+    """The state that ``to_document`` wrote; fields of other versions are left out."""
+    running = document.get("running")
+    statistics = document.get("statistics") or {}
+    return State(
+        checksum=document.get("checksum", ""),
+        status=document.get("status", "started"),
+        checkpoint=document.get("checkpoint", 0),
+        upper=document.get("upper"),
+        changed_at=document.get("changed_at"),
+        reason=document.get("reason", ""),
+        failures=document.get("failures", 0),
+        slices=_slices(document.get("slices")),
+        statistics=Statistics(
+            **{name: statistics[name] for name in Statistics.__slots__ if name in statistics}
+        ),
+        running=None
+        if running is None
+        else Running(running["lower"], running["upper"], _slices(running["slices"]), running["position"]),
+    )
+
+
+def _slices(values: Any) -> tuple[Slice, ...]:
+    return tuple(Slice(*value) for value in values or ())

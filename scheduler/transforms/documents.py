@@ -1,0 +1,177 @@
+"""From a bucket that the engine answered to the document that a native transform would write. Pure.
+
+The forms (number or text, null or absent, names) are those of Elasticsearch 8.10.4, probed on a real node.
+``types`` maps an output field's dotted name to the type it has in the destination, or would get by deduction:
+where it is a whole-number type, a number without a fraction is written as ``1``, else as ``1.0``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from scheduler.transforms.body import SINGLE_VALUES, Aggregation, GroupSource, Pivot, RunSettings
+
+WHOLE_NUMBERS = frozenset({"long", "integer", "short", "byte", "unsigned_long"})
+NUMBERS = WHOLE_NUMBERS | {"double", "float", "half_float", "scaled_float"}
+DATES = frozenset({"date", "date_nanos"})
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Marks a field that a native transform leaves out, as distinct from null, which it writes.
+_ABSENT = object()
+
+
+def pivot_document(
+    pivot: Pivot, bucket: Mapping[str, Any], types: Mapping[str, str], settings: RunSettings
+) -> dict[str, Any]:
+    """The document of one ``composite`` bucket."""
+    document: dict[str, Any] = {}
+    for group in pivot.groups:
+        value = _group_value(group, bucket["key"][group.name], types.get(group.name), settings)
+        _set(document, group.name, value)
+    for name, value in _values(pivot.aggregations, bucket, types, ""):
+        _set(document, name, value)
+    return document
+
+
+def iso_milliseconds(milliseconds: float) -> str:
+    """``2026-11-25T02:05:40.000Z``, as a native transform writes a group key that is a date."""
+    moment = _EPOCH + timedelta(milliseconds=milliseconds)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+
+
+def _group_value(group: GroupSource, value: Any, kind: str | None, settings: RunSettings) -> Any:
+    if value is None or isinstance(value, bool | str):
+        return value
+    if group.kind == "date_histogram" or kind in DATES:
+        return value if settings.dates_as_epoch_millis else iso_milliseconds(value)
+    if group.kind == "histogram":
+        return _number(float(value), kind)
+    return value
+
+
+def _values(
+    aggregations: Iterable[Aggregation], bucket: Mapping[str, Any], types: Mapping[str, str], prefix: str
+) -> Iterator[tuple[str, Any]]:
+    for aggregation in aggregations:
+        answer = bucket.get(aggregation.name)
+        value = _ABSENT if answer is None else _value(aggregation, answer, types, prefix + aggregation.name)
+        if value is not _ABSENT:
+            yield aggregation.name, value
+
+
+def _value(aggregation: Aggregation, answer: Mapping[str, Any], types: Mapping[str, str], name: str) -> Any:
+    match aggregation.kind:
+        case kind if kind in SINGLE_VALUES:
+            return _single(answer, types.get(name))
+        case "stats":
+            # Without values only the two that are numbers then.
+            keys = ("count", "min", "max", "avg", "sum")
+            return {
+                key: _number(answer[key], types.get(f"{name}.{key}"))
+                for key in keys
+                if answer[key] is not None
+            }
+        case "percentiles":
+            return _percentiles(answer["values"])
+        case "scripted_metric":
+            return answer.get("value")
+        case "top_metrics":
+            return _top_metrics(aggregation, answer)
+        case "filter" | "missing":
+            return _bucket(aggregation, answer, types, name)
+        case "range":
+            return _ranges(aggregation, answer["buckets"], types, name)
+        case "terms" | "rare_terms":
+            return {
+                _term_key(bucket): _bucket(aggregation, bucket, types, f"{name}.{_term_key(bucket)}")
+                for bucket in answer["buckets"]
+            }
+    return _ABSENT
+
+
+def _bucket(
+    aggregation: Aggregation, bucket: Mapping[str, Any], types: Mapping[str, str], name: str
+) -> int | dict[str, Any]:
+    """A bucket's number of documents, or what the aggregations inside it say."""
+    if not aggregation.inner:
+        return int(bucket["doc_count"])
+    return dict(_values(aggregation.inner, bucket, types, f"{name}."))
+
+
+def _single(answer: Mapping[str, Any], kind: str | None) -> Any:
+    value = answer.get("value")
+    if value is None:
+        return None
+    formatted = answer.get("value_as_string")
+    if formatted is not None and kind not in NUMBERS and not _is_number(formatted, value):
+        return formatted
+    return _number(value, kind)
+
+
+def _is_number(text: str, value: float) -> bool:
+    try:
+        return float(text) == value and not text.isdigit()
+    except ValueError:
+        return False
+
+
+def _number(value: float, kind: str | None) -> int | float:
+    if kind in WHOLE_NUMBERS and float(value).is_integer():
+        return int(value)
+    return float(value)
+
+
+def _percentiles(values: Mapping[str, float | None]) -> dict[str, float | None]:
+    return {
+        _number_name(float(percent)): value
+        for percent, value in values.items()
+        if not percent.endswith("_as_string")
+    }
+
+
+def _number_name(value: float | None) -> str:
+    """A number as part of a field name: ``50``, ``99_9``; no bound is ``*``."""
+    if value is None:
+        return "*"
+    return str(int(value)) if value.is_integer() else str(value).replace(".", "_")
+
+
+def _ranges(
+    aggregation: Aggregation, buckets: Any, types: Mapping[str, str], name: str
+) -> dict[str, int | dict[str, Any]]:
+    named = {one["key"] for one in aggregation.specification.get("ranges", ()) if "key" in one}
+    listed = (
+        [{**bucket, "key": key} for key, bucket in buckets.items()] if isinstance(buckets, dict) else buckets
+    )
+    result = {}
+    for bucket in listed:
+        key = str(bucket["key"])
+        if key in named:
+            key = key.replace(".", "_")
+        else:
+            key = f"{_number_name(bucket.get('from'))}-{_number_name(bucket.get('to'))}"
+        result[key] = _bucket(aggregation, bucket, types, f"{name}.{key}")
+    return result
+
+
+def _term_key(bucket: Mapping[str, Any]) -> str:
+    return str(bucket.get("key_as_string", bucket["key"]))
+
+
+def _top_metrics(aggregation: Aggregation, answer: Mapping[str, Any]) -> dict[str, str]:
+    metrics = aggregation.specification.get("metrics", {})
+    fields = [one["field"] for one in (metrics if isinstance(metrics, list) else [metrics])]
+    top = answer.get("top") or []
+    values = top[0]["metrics"] if top else {}
+    # Natively always texts, and the text "null" where there is no value.
+    return {name: "null" if values.get(name) is None else str(values[name]) for name in fields}
+
+
+def _set(document: dict[str, Any], name: str, value: Any) -> None:
+    """Set a dotted name, making the objects on the way."""
+    *path, last = name.split(".")
+    place = document
+    for part in path:
+        place = place.setdefault(part, {})
+    place[last] = value

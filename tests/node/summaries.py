@@ -1,0 +1,117 @@
+"""How tests install the transforms and let them run: with a clock of the test's own, so nothing waits."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from engine.client import Engine
+from provisioning.rendering import Rendered, render_all
+from provisioning.settings import Settings
+from scheduler.transforms.service import TransformResult, TransformService
+from tests.node.access_log import install_access
+
+
+class QuickClock:
+    """A monotonic clock on which each look is a second after the one before: everything is always due."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+
+    def __call__(self) -> float:
+        self._seconds += 1.0
+        return self._seconds
+
+
+def install_summaries(engine: Engine, settings: Settings, *, delay: str | None = "0s") -> None:
+    """Install the raw data stream, the summary indices and the transforms, as provisioning does.
+
+    Tests that refresh after each write need no delay.
+    """
+    install_access(engine, settings)
+    engine.request("PUT", f"/_data_stream/{settings.names.raw}")
+    rendered = render_all(settings, engine.capabilities())
+    for one in rendered:
+        if one.kind == "store" and one.stem == "transforms":
+            engine.request("PUT", f"/{one.name}", body=one.body)
+    transforms = [one for one in rendered if one.kind == "transform"]
+    destinations = {one.body["dest"]["index"] for one in transforms}
+    for one in rendered:
+        if one.kind == "index" and one.name in destinations:
+            body = one.body | {"aliases": {one.name: {}}}
+            engine.request("PUT", f"/{one.name}-000001", body=body)
+    for one in transforms:
+        define(engine, settings, f"{one.name}-000001", _versioned(one, delay))
+
+
+def _versioned(transform: Rendered, delay: str | None) -> dict[str, Any]:
+    body = copy.deepcopy(transform.body)
+    body["dest"]["index"] += "-000001"
+    if delay is not None:
+        body["sync"]["time"]["delay"] = delay
+    return body
+
+
+def define(engine: Engine, settings: Settings, identifier: str, body: Mapping[str, Any]) -> None:
+    """Store a transform for the scheduler."""
+    document = {"type": "definition", "id": identifier, "body": body, "enabled": True, "_meta": {}}
+    path = f"/{settings.names.transform_store}/_doc/{identifier}"
+    engine.request("PUT", path, body=document, params={"refresh": "true"})
+
+
+def settle(engine: Engine, service: TransformService, *, ticks: int = 500) -> list[TransformResult]:
+    """Tick until every transform has passed the present instant; the last results."""
+    present = engine.now()
+    for _ in range(ticks):
+        results = service.tick()
+        if results and all(one.upper is not None and one.upper > present for one in results):
+            return results
+        reasons = [one.reason for one in results if one.outcome == "failed"]
+        assert not reasons, reasons
+    raise AssertionError(f"not settled after {ticks} ticks: {results}")
+
+
+def send_lines(engine: Engine, settings: Settings, lines: Sequence[str], *, first: int = 0) -> None:
+    """Send log lines as a shipper does, each under its number as id, and make them visible."""
+    body = "".join(
+        f'{{"create":{{"_id":"{number}"}}}}\n{json.dumps({"event": {"original": line}})}\n'
+        for number, line in enumerate(lines, start=first)
+    )
+    engine.bulk(body.encode(), target=settings.names.raw, params={"refresh": "true"})
+
+
+def summaries(engine: Engine, alias: str) -> list[dict[str, Any]]:
+    """Every document behind an alias, by its own order of times."""
+    engine.request("POST", f"/{alias}/_refresh")
+    found: list[dict[str, Any]] = []
+    after: list[Any] | None = None
+    while True:
+        body: dict[str, Any] = {"size": 5000, "sort": [{"@timestamp": "asc"}, {"_doc": "asc"}]}
+        if after is not None:
+            body["search_after"] = after
+        hits = engine.request("POST", f"/{alias}/_search", body=body)["hits"]["hits"]
+        if not hits:
+            return found
+        found += [hit["_source"] for hit in hits]
+        after = hits[-1]["sort"]
+
+
+def log_line(
+    time: datetime, path: str = "/", *, client: str = "192.0.2.1", status: int = 200, size: int = 100
+) -> str:
+    """One line of a Combined log."""
+    stamp = time.astimezone(UTC).strftime("%d/%b/%Y:%H:%M:%S +0000")
+    return f'{client} - - [{stamp}] "GET {path} HTTP/1.1" {status} {size} "-" "test"'
+
+
+def totals(documents: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Sums over summaries: hits, bytes and the number of documents."""
+    counts = [document["httpmon"] for document in documents]
+    return {
+        "documents": len(counts),
+        "hits": sum(one["hits"] for one in counts),
+        "bytes": sum(one["bytes"] for one in counts),
+    }
