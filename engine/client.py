@@ -130,6 +130,10 @@ class Engine(AbstractContextManager["Engine"]):
             self._capabilities = deduce_capabilities(self._root, xpack)
         return self._capabilities
 
+    def cluster_uuid(self) -> str:
+        """What tells this cluster from every other one, also behind the same URL; asked each time."""
+        return str(self.request("GET", "/").get("cluster_uuid", ""))
+
     def now(self) -> datetime:
         """The clock of the engine, the one that stamps ``event.ingested``: UTC, microseconds."""
         answer = self.request("POST", "/_ingest/pipeline/_simulate", body=_CLOCK)
@@ -168,6 +172,7 @@ class Engine(AbstractContextManager["Engine"]):
             "retry_on_timeout": False,
             "retry_on_status": tuple(_UNAVAILABLE),
             "connections_per_node": connection.connections,
+            "http_compress": connection.compress,
         }
         if connection.api_key is not None:
             options["api_key"] = connection.api_key

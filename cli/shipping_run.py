@@ -1,0 +1,143 @@
+"""What the commands that ship have in common: settings to options, signals to a stop, progress to a line."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import contextmanager
+from threading import Event
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from engine.client import Engine
+    from provisioning.settings import LoadedSettings, Settings
+    from shipping.delivery import DeliveryOptions
+    from shipping.shipper import Progress
+
+
+def run_shipper(
+    loaded: LoadedSettings, files: Sequence[str], *, once: bool, from_end: bool, stats: bool
+) -> Progress:
+    """Ship until the end (``once``), SIGTERM or SIGINT; the last raises KeyboardInterrupt in the end."""
+    from provisioning.settings import duration_seconds
+    from shipping.delivery import Counts
+    from shipping.follow import Follower, FollowOptions
+    from shipping.registry import Registry, default_registry_path
+    from shipping.shipper import BatchOptions, Progress, ship, wait_for_target
+
+    settings = loaded.settings
+    names, group = settings.names, settings.ship
+    with signals_stop() as stop, shipping_engine(settings) as engine:
+        cluster = wait_for_target(engine, names.raw, stop=stop, notify=notify)
+        if cluster is None:
+            return Progress(Counts(), 0, 0)
+        registry = Registry(group.registry or default_registry_path(settings.namespace, cluster))
+        registry.belongs_to(cluster, names.raw, notify=notify)
+        follower = Follower(
+            list(files),
+            registry,
+            FollowOptions(
+                once=once,
+                from_end=from_end,
+                read_bytes=group.batch_bytes,
+                max_line_bytes=group.max_line_bytes,
+                partial_seconds=duration_seconds(group.partial_timeout),
+                close_seconds=duration_seconds(group.close_after),
+            ),
+            notify,
+        )
+        try:
+            return ship(
+                engine,
+                registry,
+                follower,
+                delivery_options(settings),
+                BatchOptions(group.batch_bytes, duration_seconds(group.linger)),
+                stop=stop,
+                notify=notify,
+                report=(lambda progress: notify(describe(progress))) if stats else (lambda _: None),
+            )
+        finally:
+            follower.close()
+            registry.close()
+
+
+def shipping_engine(settings: Settings) -> Engine:
+    """A client with a connection for each sender, which leaves retries to the delivery."""
+    from dataclasses import replace
+
+    from engine.client import Engine
+
+    group = settings.ship
+    return Engine(
+        replace(
+            settings.engine.connection(),
+            max_retries=0,
+            connections=group.connections + 1,
+            compress=group.compress,
+        )
+    )
+
+
+def delivery_options(settings: Settings) -> DeliveryOptions:
+    """How to send, from the settings."""
+    from provisioning.settings import duration_seconds
+    from shipping.delivery import DeliveryOptions
+
+    group = settings.ship
+    return DeliveryOptions(
+        target=settings.names.raw,
+        dead_target=settings.names.dead,
+        connections=group.connections,
+        queue_batches=group.queue,
+        longest_pause_seconds=duration_seconds(group.longest_pause),
+        timeout_seconds=duration_seconds(settings.engine.request_timeout),
+    )
+
+
+@contextmanager
+def signals_stop() -> Iterator[Event]:
+    """Give an event that SIGTERM and SIGINT set; a second SIGINT ends at once.
+
+    Raises KeyboardInterrupt at the end of the block when SIGINT had set it.
+    """
+    stop = Event()
+    interrupted = False
+
+    def handle(number: int, _frame: object) -> None:
+        nonlocal interrupted
+        if number == signal.SIGINT and interrupted:
+            raise KeyboardInterrupt
+        interrupted = interrupted or number == signal.SIGINT
+        stop.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if interrupted:
+        raise KeyboardInterrupt
+
+
+def notify(line: str) -> None:
+    """Say something about the run, beside its output."""
+    typer.echo(f"httpmon: {line}", err=True)
+
+
+def describe(progress: Progress) -> str:
+    """One line about where shipping stands."""
+    counts = progress.counts
+    parts = [
+        f"{counts.read:,} lines read",
+        f"{counts.sent:,} sent",
+        f"{counts.duplicates:,} already there",
+        f"{counts.dead:,} dead",
+    ]
+    if progress.behind_bytes:
+        parts.append(f"{progress.behind_bytes:,} bytes behind")
+    return ", ".join(parts)

@@ -1,0 +1,220 @@
+"""What has been shipped, on disk: written whole and atomically, held by one shipper at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+from collections.abc import Callable, Collection
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from engine.errors import ShippingError
+from shipping.identity import Entry, Fingerprint
+from shipping.positions import Positions, Span
+
+_VERSION = 1
+
+
+def default_registry_path(namespace: str, cluster: str) -> Path:
+    """Where the registry lies if nothing else is said: in the platform's state folder, one per target.
+
+    Linux: ``$XDG_STATE_HOME/httpmon`` or ``~/.local/state/httpmon``; macOS:
+    ``~/Library/Application Support/httpmon``.
+    """
+    return platformdirs.user_state_path("httpmon") / f"ship-{namespace}-{cluster[:8]}.json"
+
+
+class Registry:
+    """The entries of all files, safe to use from several threads.
+
+    Opening it takes a lock that the system releases when the process ends, however it ends.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the registry at ``path``.
+
+        Raises ShippingError when another shipper holds it, or it cannot be read or written.
+        """
+        self.path = path
+        self._mutex = threading.Lock()
+        self._positions = Positions()
+        self._entries: dict[str, Entry] = {}
+        self._extra: dict[str, Any] = {}
+        self._changed = False
+        self._new_keys = False
+        self._lock_file = self._take_lock()
+        self._load()
+
+    @property
+    def entries(self) -> list[Entry]:
+        """A snapshot of all entries."""
+        with self._mutex:
+            return list(self._entries.values())
+
+    @property
+    def keys(self) -> Collection[str]:
+        """All keys, for ``identity.new_key``."""
+        with self._mutex:
+            return set(self._entries)
+
+    def entry(self, key: str) -> Entry:
+        """One file's entry."""
+        with self._mutex:
+            return self._entries[key]
+
+    def put(self, entry: Entry) -> None:
+        """Remember a file, or change what is remembered of it beside its position."""
+        with self._mutex:
+            known = self._entries.get(entry.key)
+            if known is not None:
+                entry = replace(entry, offset=known.offset, tail=known.tail, state=known.state)
+            if entry != known:
+                self._entries[entry.key] = entry
+                self._changed = True
+                self._new_keys |= known is None
+
+    def forget(self, key: str) -> None:
+        """Drop a file."""
+        with self._mutex:
+            self._changed |= self._entries.pop(key, None) is not None
+
+    def sending(self, span: Span) -> None:
+        """Note a span before it is sent."""
+        with self._mutex:
+            self._positions.sending(span)
+
+    def acknowledge(self, span: Span) -> None:
+        """Move the file's position over what is acknowledged without a gap."""
+        with self._mutex:
+            reached = self._positions.acknowledge(span)
+            if reached is not None:
+                entry = self._entries[reached.key]
+                self._entries[reached.key] = replace(
+                    entry, offset=reached.end, tail=reached.tail, state=reached.state
+                )
+                self._changed = True
+
+    def is_idle(self, key: str) -> bool:
+        """Whether nothing of this file is under way."""
+        with self._mutex:
+            return self._positions.is_idle(key)
+
+    def belongs_to(self, cluster: str, target: str, *, notify: Callable[[str], None]) -> None:
+        """Start over where the registry is of another cluster or data stream."""
+        here = f"{cluster}/{target}"
+        before = self.noted("target")
+        if before not in (None, here):
+            notify(f"registry {self.path}: is of another cluster; the files are shipped from their start")
+            with self._mutex:
+                self._entries.clear()
+        self.note("target", here)
+
+    def note(self, name: str, value: Any) -> None:
+        """Keep a further JSON value beside the entries."""
+        with self._mutex:
+            if self._extra.get(name) != value:
+                self._extra[name] = value
+                self._changed = True
+
+    def noted(self, name: str) -> Any:
+        """A value kept by ``note``, or None."""
+        with self._mutex:
+            return self._extra.get(name)
+
+    def save_new(self) -> None:
+        """Write the registry if it has new files: they have to be known before their first line is sent.
+
+        Otherwise a file whose key depends on earlier ones could get another key after a crash.
+        """
+        if self._new_keys:
+            self.save()
+
+    def save(self) -> None:
+        """Write the registry if it changed: whole into a new file, to the disk, then into place.
+
+        Raises ShippingError when it cannot be written.
+        """
+        with self._mutex:
+            if not self._changed:
+                return
+            self._changed = self._new_keys = False
+            content = {
+                "version": _VERSION,
+                **self._extra,
+                "files": [asdict(entry) for entry in self._entries.values() if entry.inode],
+            }
+        new = self.path.with_name(self.path.name + ".new")
+        try:
+            with new.open("w", encoding="utf-8") as file:
+                json.dump(content, file, indent=1)
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(self.path)
+            folder = os.open(self.path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise ShippingError(
+                f"registry {self.path}: cannot be written: {error.strerror}; choose another with --registry"
+            ) from None
+
+    def close(self) -> None:
+        """Save and let go of the lock."""
+        try:
+            self.save()
+        finally:
+            self._lock_file.close()
+
+    def _take_lock(self) -> Any:
+        lock = self.path.with_name(self.path.name + ".lock")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            file = lock.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise ShippingError(
+                f"registry {self.path}: {error.strerror}; choose another with --registry"
+            ) from None
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            holder = file.read().strip()
+            file.close()
+            who = f" (process {holder})" if holder else ""
+            raise ShippingError(
+                f"registry {self.path}: another shipper{who} uses it; "
+                "stop that one, or give this one a registry of its own with --registry"
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        return file
+
+    def _load(self) -> None:
+        try:
+            content = json.loads(self.path.read_text(encoding="utf-8"))
+            if content["version"] != _VERSION:
+                raise ValueError(f"version {content['version']}")
+            entries = [_entry(fields) for fields in content["files"]]
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            self._lock_file.close()
+            raise ShippingError(
+                f"registry {self.path}: cannot be read ({error}); move it away to ship everything again "
+                "(lines that are there already are recognised), or choose another with --registry"
+            ) from None
+        self._entries = {entry.key: entry for entry in entries}
+        self._extra = {name: value for name, value in content.items() if name not in ("version", "files")}
+
+
+def _entry(fields: dict[str, Any]) -> Entry:
+    prints = {name: Fingerprint(**fields[name]) for name in ("head", "tail")}
+    return Entry(**(fields | prints))

@@ -1,0 +1,213 @@
+"""The shipper: follows files, builds batches, delivers them and saves how far it came."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Event
+
+from engine.client import Engine
+from engine.errors import EngineUnreachable, NotFound, NotPermitted, ShippingError
+from shipping.bulk_body import Origin, bulk_items
+from shipping.delivery import Batch, Counts, Delivery, DeliveryOptions
+from shipping.follow import Follower
+from shipping.framing import Block
+from shipping.registry import Registry
+from shipping.tail import Tail
+
+_SAVE_SECONDS = 1.0
+# While files grow they are read often: what is written between copying and emptying a log is seen only then.
+_BUSY_POLL_SECONDS = 0.002
+_IDLE_POLL_SECONDS = 0.05
+_BUSY_FOR_SECONDS = 1.0
+# How long a stop may take; a service manager asks once and then kills.
+_STOP_SECONDS = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOptions:
+    """When a batch is sent.
+
+    Attributes:
+        batch_bytes: as soon as it holds lines of so many bytes,
+        linger_seconds: or its first line has waited so long.
+    """
+
+    batch_bytes: int = 1 << 18
+    linger_seconds: float = 0.2
+
+
+class Batcher:
+    """Collects blocks of any files into batches."""
+
+    def __init__(self, options: BatchOptions, registry: Registry, submit: Callable[[Batch], bool]) -> None:
+        self._options = options
+        self._registry = registry
+        self._submit = submit
+        self._clear()
+
+    def _clear(self) -> None:
+        self._batch = Batch([], [])
+        self._bytes = 0
+        self._since = 0.0
+
+    def add(self, tail: Tail, block: Block) -> bool:
+        """Take a block; False when the batch that it filled could not be submitted."""
+        span = tail.span(block)
+        if not self._batch.spans:
+            self._since = time.monotonic()
+        self._batch.spans.append(span)
+        self._batch.items.extend(bulk_items(block, Origin(span.key, tail.path)))
+        self._bytes += len(block.content)
+        return self.flush() if self._bytes >= self._options.batch_bytes else True
+
+    def flush_due(self) -> bool:
+        """Submit what has waited long enough; False when it could not be submitted."""
+        if self._batch.spans and time.monotonic() - self._since >= self._options.linger_seconds:
+            return self.flush()
+        return True
+
+    def flush(self) -> bool:
+        """Submit what there is; False when it could not be submitted."""
+        if not self._batch.spans:
+            return True
+        batch = self._batch
+        self._clear()
+        self._registry.save_new()
+        for span in batch.spans:
+            self._registry.sending(span)
+        if batch.items:
+            return self._submit(batch)
+        for span in batch.spans:
+            self._registry.acknowledge(span)
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where shipping stands.
+
+    Attributes:
+        counts: what became of the lines.
+        behind_bytes: what is written and not acknowledged yet.
+        open_files: how many files are open.
+    """
+
+    counts: Counts
+    behind_bytes: int
+    open_files: int
+
+
+def ship(
+    engine: Engine,
+    registry: Registry,
+    follower: Follower,
+    delivery_options: DeliveryOptions,
+    batch_options: BatchOptions,
+    *,
+    stop: Event,
+    notify: Callable[[str], None],
+    report: Callable[[Progress], None] = lambda _: None,
+    report_seconds: float = 10.0,
+) -> Progress:
+    """Ship until ``stop`` is set or nothing more will come; returns where it stands then.
+
+    After ``stop``, what was read is delivered as far as eight seconds allow; the rest is sent by the next
+    run.
+    """
+
+    def acknowledged(batch: Batch) -> None:
+        for span in batch.spans:
+            registry.acknowledge(span)
+
+    def waits() -> bool:
+        # While the queue is full, files still come and go.
+        follower.scan()
+        return stop.is_set()
+
+    delivery = Delivery(engine, delivery_options, acknowledged=acknowledged, notify=notify)
+    batcher = Batcher(batch_options, registry, lambda batch: delivery.submit(batch, give_up=waits))
+
+    def progress() -> Progress:
+        return Progress(delivery.counts, follower.behind(), len(follower.tails))
+
+    try:
+        next_save = next_report = time.monotonic()
+        busy_until = 0.0
+        next_report += report_seconds
+        while not stop.is_set():
+            follower.scan()
+            any_lines = False
+            for tail, block in follower.read():
+                any_lines = True
+                if not batcher.add(tail, block):
+                    break
+            now = time.monotonic()
+            if any_lines:
+                busy_until = now + _BUSY_FOR_SECONDS
+            batcher.flush_due()
+            if now >= next_save:
+                next_save = now + _SAVE_SECONDS
+                registry.save()
+            if now >= next_report:
+                next_report = now + report_seconds
+                report(progress())
+            if follower.finished:
+                break
+            if not any_lines:
+                delivery.check()
+                stop.wait(_BUSY_POLL_SECONDS if now < busy_until else _IDLE_POLL_SECONDS)
+        batcher.flush()
+        give_up_at = time.monotonic() + _STOP_SECONDS
+        delivery.drain(deadline=lambda: stop.is_set() and time.monotonic() >= give_up_at)
+        return progress()
+    finally:
+        delivery.close()
+        registry.save()
+
+
+def wait_for_target(engine: Engine, target: str, *, stop: Event, notify: Callable[[str], None]) -> str | None:
+    """Wait until the engine answers and see that ``target`` is prepared; returns the cluster's UUID.
+
+    None when ``stop`` was set before. Raises ShippingError when nothing would parse the lines there.
+    """
+    pause, told = 0.2, False
+    while not stop.is_set():
+        try:
+            uuid = engine.cluster_uuid()
+            _see_that_lines_are_parsed(engine, target)
+        except EngineUnreachable as error:
+            if not told:
+                told = True
+                notify(f"{error}; waiting")
+            stop.wait(pause)
+            pause = min(pause * 2, 10.0)
+        else:
+            if told:
+                notify("the engine is there")
+            return uuid
+    return None
+
+
+def _see_that_lines_are_parsed(engine: Engine, target: str) -> None:
+    try:
+        pipelines = _default_pipelines(engine, target)
+    except NotPermitted:
+        return  # a key that may only write; then it is for its owner to know
+    if not pipelines:
+        raise ShippingError(
+            f"{target}: no index template with a pipeline is installed for it; run `httpmon provision` first"
+        )
+
+
+def _default_pipelines(engine: Engine, target: str) -> list[str]:
+    """The pipelines that lines go through in a data stream, or would go through in a new one."""
+    try:
+        answer = engine.request("GET", f"/{target}/_settings/index.default_pipeline")
+        indices = [index["settings"] for index in answer.values()]
+    except NotFound:
+        answer = engine.request("POST", f"/_index_template/_simulate_index/{target}")
+        indices = [(answer.get("template") or {}).get("settings") or {}]
+    found = [(settings.get("index") or {}).get("default_pipeline") for settings in indices]
+    return [pipeline for pipeline in found if pipeline]

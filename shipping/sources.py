@@ -1,0 +1,204 @@
+"""The edge to the file system: what lines are read from, each read in one direction and in portions."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import os
+import select
+import stat
+import time
+import zlib
+from pathlib import Path
+from typing import IO, Protocol
+
+import zstandard
+
+from engine.errors import ShippingError
+from shipping.identity import COMPRESSED_SUFFIXES
+
+
+class Source(Protocol):
+    """Something with bytes in it.
+
+    ``path`` is where it was opened; ``device`` and ``inode`` say which file it is (0 where it is none).
+    """
+
+    path: str
+    device: int
+    inode: int
+
+    @property
+    def size(self) -> int | None:
+        """Bytes that it holds now; None where only reading tells."""
+        ...
+
+    @property
+    def modified(self) -> float:
+        """When it was last written, seconds since the epoch."""
+        ...
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Up to so many bytes from an offset; fewer only at the end of what there is now."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+class PlainFile:
+    """A file that may grow, shrink, be renamed or deleted while it is open."""
+
+    def __init__(self, path: str) -> None:
+        """Open; raises OSError."""
+        self.path = path
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        status = os.fstat(self._descriptor)
+        self.device, self.inode = status.st_dev, status.st_ino
+
+    @property
+    def size(self) -> int:  # noqa: D102 - as in Source
+        return os.fstat(self._descriptor).st_size
+
+    @property
+    def modified(self) -> float:  # noqa: D102
+        return os.fstat(self._descriptor).st_mtime
+
+    def read_at(self, offset: int, length: int) -> bytes:  # noqa: D102
+        return os.pread(self._descriptor, length, offset)
+
+    def close(self) -> None:  # noqa: D102
+        os.close(self._descriptor)
+
+
+class CompressedFile:
+    """A whole file that is unpacked while it is read; offsets are those of the content.
+
+    Going back means starting again from the beginning of the file, so it is read in one direction.
+    """
+
+    def __init__(self, path: str) -> None:
+        """Open; raises OSError."""
+        self.path = path
+        self._raw = Path(path).open("rb")  # noqa: SIM115 - closed by close()
+        status = os.fstat(self._raw.fileno())
+        self.device, self.inode = status.st_dev, status.st_ino
+        self._stream = _unpacked(self._raw, path)
+        self._position = 0
+        self._head = b""
+
+    @property
+    def size(self) -> int | None:  # noqa: D102
+        return None
+
+    @property
+    def modified(self) -> float:  # noqa: D102
+        return os.fstat(self._raw.fileno()).st_mtime
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """As in Source; raises ShippingError where the file is damaged, EOFError where its end is missing."""
+        if offset + length <= len(self._head):
+            return self._head[offset : offset + length]
+        if offset < self._position:
+            self._raw.seek(0)
+            self._stream = _unpacked(self._raw, self.path)
+            self._position = 0
+        while self._position < offset:
+            if not self._read(min(1 << 18, offset - self._position)):
+                return b""
+        parts = []
+        while length:
+            part = self._read(length)
+            if not part:
+                break
+            parts.append(part)
+            length -= len(part)
+        content = b"".join(parts)
+        if offset == 0 and len(content) > len(self._head):
+            self._head = content[:4096]
+        return content
+
+    def _read(self, length: int) -> bytes:
+        try:
+            content = self._stream.read(length)
+        except EOFError:
+            raise
+        except (OSError, lzma.LZMAError, zlib.error, zstandard.ZstdError) as error:
+            raise ShippingError(f"{self.path}: cannot be unpacked: {error}") from None
+        self._position += len(content)
+        return content
+
+    def close(self) -> None:  # noqa: D102
+        self._raw.close()
+
+
+class _Readable(Protocol):
+    def read(self, length: int, /) -> bytes: ...
+
+
+def _unpacked(raw: IO[bytes], path: str) -> _Readable:
+    suffix = Path(path).suffix
+    if suffix == ".gz":
+        return gzip.GzipFile(fileobj=raw)
+    if suffix == ".bz2":
+        return bz2.BZ2File(raw)
+    if suffix == ".xz":
+        return lzma.LZMAFile(raw)
+    return zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
+
+
+class Pipe:
+    """Standard input or a FIFO: what is read is gone, so nothing is known of it after a crash.
+
+    Attributes:
+        ended: the last writer has closed it.
+    """
+
+    device = 0
+    inode = 0
+
+    def __init__(self, path: str, descriptor: int | None = None) -> None:
+        """Open the FIFO at ``path``, or take an open descriptor; raises OSError."""
+        self.path = path
+        self._descriptor = (
+            os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC) if descriptor is None else descriptor
+        )
+        os.set_blocking(self._descriptor, False)
+        self._poll = select.poll()
+        self._poll.register(self._descriptor, select.POLLIN)
+        self._regular = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
+        self.ended = False
+
+    @property
+    def size(self) -> int | None:  # noqa: D102
+        return None
+
+    @property
+    def modified(self) -> float:  # noqa: D102
+        return time.time()
+
+    def read_at(self, offset: int, length: int) -> bytes:  # noqa: ARG002 - a pipe has no offsets
+        """The next bytes, if there are any now."""
+        events = self._poll.poll(0)
+        if not events and not self._regular:
+            return b""
+        try:
+            content = os.read(self._descriptor, length)
+        except BlockingIOError:
+            return b""
+        # A FIFO that nobody has opened for writing yet reads as empty too, but then no event is reported.
+        if not content:
+            self.ended = True
+        return content
+
+    def close(self) -> None:  # noqa: D102
+        os.close(self._descriptor)
+
+
+def open_source(path: str) -> Source:
+    """Open a file by what it is; raises OSError."""
+    if stat.S_ISFIFO(os.stat(path).st_mode):  # noqa: PTH116 - st_mode of what a link points to, no more
+        return Pipe(path)
+    return CompressedFile(path) if path.endswith(COMPRESSED_SUFFIXES) else PlainFile(path)

@@ -1,0 +1,163 @@
+"""One file while it is read: where the reading stands, and whether it is still the same file."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+
+from engine.errors import ShippingError
+from shipping.framing import Block, LineFramer
+from shipping.identity import HEAD_BYTES, TAIL_BYTES, Entry, Fingerprint, fingerprint, first_line, new_key
+from shipping.positions import Span
+from shipping.registry import Registry
+from shipping.sources import Pipe, PlainFile, Source
+
+
+class Truncated(Exception):
+    """The file was emptied: what is in it now is another log, to be read from its beginning."""
+
+
+class Tail:
+    """Reads one source from a position on.
+
+    Attributes:
+        path: what its lines are said to come from: the name under which the file was first seen.
+        attached: the file is still where it is looked for.
+        grew_at: when it last grew, on the monotonic clock.
+        damaged: it cannot be read any further.
+    """
+
+    def __init__(self, source: Source, path: str, *, entry: Entry | None, max_line_bytes: int) -> None:
+        self.path = path
+        self.source = source
+        self.attached = True
+        self.grew_at = time.monotonic()
+        self.damaged = False
+        self.at_end = False
+        self._entry = entry
+        self._max_line_bytes = max_line_bytes
+        self._head = b""
+        self._last = entry.tail if entry else Fingerprint(0, "")
+        offset, state = (entry.offset, entry.state) if entry else (0, "start")
+        self.framer = LineFramer(offset, state, max_line_bytes=max_line_bytes)
+
+    @property
+    def key(self) -> str | None:
+        """Its part of document ids; None until its first line is there."""
+        return self._entry.key if self._entry else None
+
+    @property
+    def file(self) -> tuple[int, int]:
+        """Device and inode."""
+        return self.source.device, self.source.inode
+
+    @property
+    def is_pipe(self) -> bool:
+        """Whether it is standard input or a FIFO."""
+        return isinstance(self.source, Pipe)
+
+    def skip_to_end(self) -> None:
+        """Leave out what is there already."""
+        size = self.source.size or 0
+        whole = size == 0 or self.source.read_at(size - 1, 1) == b"\n"
+        self.framer = LineFramer(size, "start" if whole else "skipping", max_line_bytes=self._max_line_bytes)
+
+    def read(self, registry: Registry, length: int) -> list[Block]:
+        """The blocks that up to ``length`` further bytes complete.
+
+        Raises Truncated when the file was emptied, OSError or ShippingError when it cannot be read.
+        """
+        if self.key is None and not self._identify(registry, whole_line=True):
+            self.at_end = not self.is_pipe or self._pipe_ended()
+            return []
+        position = self.framer.position
+        size = self.source.size
+        if size is not None and size < position:
+            raise Truncated
+        try:
+            data = self.source.read_at(position, length)
+        except EOFError:
+            raise ShippingError(f"{self.source.path}: the end of this packed file is missing") from None
+        # Emptied just before or just after the bytes were read? They are of the old content unless the new
+        # one has grown beyond the position already.
+        changed = isinstance(self.source, PlainFile) and not self._head_is_unchanged()
+        if changed and (not data or (self.source.size or 0) >= position):
+            raise Truncated
+        if data:
+            self.grew_at = time.monotonic()
+            self.at_end = False
+        else:
+            self.at_end = not self.is_pipe or self._pipe_ended()
+        blocks = self.framer.feed(data) if data else []
+        self._remember_growth(registry, len(data))
+        return blocks
+
+    def flush(self, registry: Registry) -> list[Block]:
+        """Give out a half-written last line, flagged."""
+        if self.key is None and not self._identify(registry, whole_line=False):
+            return []
+        if self.framer.position == 0 and isinstance(self.source, PlainFile):
+            self.framer.feed(self.source.read_at(0, HEAD_BYTES))
+        return self.framer.flush()
+
+    def span(self, block: Block) -> Span:
+        """The part of the file that a block is; raises ValueError before the file is identified."""
+        if self.key is None:
+            raise ValueError("no span before the first line")
+        contiguous = block.offset + len(block.content) == block.end
+        if block.content and contiguous:
+            self._last = fingerprint(block.content[-TAIL_BYTES:])
+        else:
+            self._last = Fingerprint(0, "")
+        return Span(self.key, block.offset, block.end, block.state, self._last)
+
+    def reached(self) -> Entry | None:
+        """The entry as of what has been read, acknowledged or not; without a half-written line."""
+        if self._entry is None:
+            return None
+        return replace(self._entry, offset=self.framer.offset, state=self.framer.state, tail=self._last)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.source.close()
+
+    # ----------------------------------------------------------------------------------------------------
+
+    def _pipe_ended(self) -> bool:
+        return isinstance(self.source, Pipe) and self.source.ended
+
+    def _identify(self, registry: Registry, *, whole_line: bool) -> bool:
+        if self.is_pipe:
+            # Nothing of a pipe can be read twice, so its lines need ids that never come again.
+            head = os.urandom(16)
+        else:
+            head = self.source.read_at(0, HEAD_BYTES)
+            complete = head.endswith(b"\n") or len(head) == HEAD_BYTES or first_line(head) != head
+            if not head or (whole_line and not complete):
+                return False
+        device, inode = self.file
+        key = new_key(device, inode, head, registry.keys)
+        start = self.framer.position
+        self._entry = Entry(
+            key, self.path, device, inode, fingerprint(head), start, modified=self.source.modified
+        )
+        self._head = b"" if self.is_pipe else head
+        registry.put(self._entry)
+        return True
+
+    def _head_is_unchanged(self) -> bool:
+        if not self._head and self._entry is not None:
+            self._head = self.source.read_at(0, self._entry.head.length)
+            return self._entry.head.matches(self._head)
+        return self.source.read_at(0, len(self._head)) == self._head
+
+    def _remember_growth(self, registry: Registry, grown: int) -> None:
+        """Keep the fingerprint of the beginning as long as it may be, and the time of the last writing."""
+        if self._entry is None or self.is_pipe or not grown:
+            return
+        if self._entry.head.length < HEAD_BYTES and isinstance(self.source, PlainFile):
+            self._head = self.source.read_at(0, HEAD_BYTES)
+            self._entry = replace(self._entry, head=fingerprint(self._head))
+        self._entry = replace(self._entry, modified=self.source.modified)
+        registry.put(self._entry)
