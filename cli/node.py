@@ -70,6 +70,8 @@ def logs(
     from localnode.logs import last_lines
 
     log_file = _node(context).folders.log_file
+    if not log_file.exists():
+        typer.echo(f"{log_file}: nothing was logged yet", err=True)
     for line in followed(log_file, lines) if follow else last_lines(log_file, lines):
         typer.echo(line)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from localnode.folders import NodeFolders
+from localnode.folders import CLUSTER_NAME, NodeFolders
 from localnode.release import Module, Release
 
 MAIN_CLASS = "org.opensearch.bootstrap.OpenSearch"
@@ -20,7 +20,7 @@ def engine_settings(folders: NodeFolders, port: int) -> str:
     """``opensearch.yml`` (JSON, which is YAML too): loopback only, the first free port from ``port`` on."""
     return json.dumps(
         {
-            "cluster.name": "httpmon-local",
+            "cluster.name": CLUSTER_NAME,
             "node.name": "local",
             "discovery.type": "single-node",
             "network.host": "127.0.0.1",

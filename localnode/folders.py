@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+CLUSTER_NAME = "httpmon-local"
+
 
 def default_home() -> Path:
     """The node's own folder: ``node`` in the user's data folder of this platform.
@@ -55,8 +57,8 @@ class NodeFolders:
 
     @property
     def log_file(self) -> Path:
-        """The engine's log, rotated."""
-        return self.logs / "opensearch.log"
+        """The engine's log, rotated; by this name the engine itself refers to it."""
+        return self.logs / f"{CLUSTER_NAME}.log"
 
     @property
     def output_file(self) -> Path:

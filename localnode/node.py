@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -29,7 +30,6 @@ _START_SECONDS = 180.0
 # The engine gives itself 10 s to close its indices.
 _STOP_SECONDS = 30.0
 _HEALTH_SECONDS = 2
-_LOG_TAIL_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,7 @@ class LocalNode:
         self._java_home = java_home
         self._release = release
         self._process: subprocess.Popen[bytes] | None = None
+        self._claimed = False
 
     def install(self, report: Report = no_report) -> Path:
         """Fetch what is missing of the engine and check the rest; returns the folder of the distribution.
@@ -94,17 +95,17 @@ class LocalNode:
         Two starts at the same time make one node, and both get its URL. Raises LocalNodeError, which names
         the log to read and its telling line.
         """
-        log_start = _size_of_file(self.folders.log_file)
-        if not is_running(self.folders):
-            distribution = self.install(report)
-            # No claim and no node either: a reader was looking, or another start has just failed.
-            while not (self._spawn(distribution) or is_running(self.folders)):
-                pass
+        self._claimed = False
         try:
-            return self._await_healthy(report, log_start)
+            if not is_running(self.folders):
+                distribution = self.install(report)
+                # A reader that looks just now keeps us from the claim; so ask again.
+                await_condition(lambda: self._spawn(distribution) or is_running(self.folders), _START_SECONDS)
+            return self._await_healthy(report)
         except BaseException:
-            # Ours, and not usable: neither a failed start nor Ctrl-C may leave it behind.
-            self._end_own_process()
+            # Neither a failed start nor Ctrl-C may leave a node behind, unless another start made it.
+            if self._claimed:
+                self._abandon()
             raise
 
     def stop(self) -> bool:
@@ -145,6 +146,7 @@ class LocalNode:
             claim = try_claim(folders)
             if claim is None:
                 return False
+            self._claimed, self._process = True, None
             try:
                 forget_last_run(folders)
                 shutil.rmtree(folders.temporary, ignore_errors=True)
@@ -165,7 +167,7 @@ class LocalNode:
             where = error.filename or folders.home
             raise LocalNodeError(f"{where}: {error.strerror}; the local node needs to write there") from error
 
-    def _await_healthy(self, report: Report, log_start: int) -> str:
+    def _await_healthy(self, report: Report) -> str:
         url: str | None = None
 
         def is_decided() -> bool:
@@ -180,22 +182,27 @@ class LocalNode:
                 f"see {self.folders.log_file}"
             )
         if url is None:
-            raise self._failure(log_start)
+            raise self._failure()
         return url
 
-    def _failure(self, log_start: int) -> LocalNodeError:
+    def _failure(self) -> LocalNodeError:
         folders = self.folders
-        for path, start in ((folders.log_file, log_start), (folders.output_file, 0)):
-            line = telling_line(_read_from(path, start))
-            if line is None:
-                continue
-            if "failed to obtain node locks" in line:
-                return LocalNodeError(
-                    f"{folders.home}: another node uses this folder; stop it, or name another folder with "
-                    f"the setting node.home (log: {path})"
-                )
-            return LocalNodeError(f"{folders.home}: the node did not start: {line} (log: {path})")
-        return LocalNodeError(f"{folders.home}: the node ended without a word; see {folders.logs}")
+        output = _text(folders.output_file)
+        # The engine prints its uncaught exception; the log has all of it, and what came before.
+        log = folders.log_file if str(folders.log_file) in output else folders.output_file
+        line = telling_line(output)
+        if line is None:
+            code = self._process.wait() if self._process is not None else None
+            killed = f", killed by signal {-code}" if code is not None and code < 0 else ""
+            return LocalNodeError(
+                f"{folders.home}: the node ended without a word{killed}; see {folders.log_file}"
+            )
+        if "failed to obtain node locks" in line:
+            return LocalNodeError(
+                f"{folders.home}: another node uses this folder; stop it, or name another folder with "
+                f"the setting node.home (log: {log})"
+            )
+        return LocalNodeError(f"{folders.home}: the node did not start: {line} (log: {log})")
 
     def _is_gone(self) -> bool:
         return not is_running(self.folders)
@@ -216,9 +223,12 @@ class LocalNode:
         if not gone:
             raise LocalNodeError(f"{self.folders.home}: process {pid} cannot be killed")
 
-    def _end_own_process(self) -> None:
-        process, self._process = self._process, None
-        if process is not None:
+    def _abandon(self) -> None:
+        process = self._process
+        if process is None:
+            # Interrupted between making the process and knowing it.
+            self.stop()
+        else:
             end(process.pid, lambda: process.poll() is not None, patience_seconds=5.0)
 
 
@@ -241,21 +251,16 @@ def _write(path: Path, text: str) -> None:
 
 
 def _size(folder: Path) -> int:
-    return sum(_size_of_file(path) for path in folder.rglob("*") if path.is_file())
+    total = 0
+    for path in folder.rglob("*"):
+        # A running engine deletes files while we look.
+        with contextlib.suppress(FileNotFoundError):
+            total += path.lstat().st_size if path.is_file() else 0
+    return total
 
 
-def _size_of_file(path: Path) -> int:
+def _text(path: Path) -> str:
     try:
-        return path.stat().st_size
+        return path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
-        return 0
-
-
-def _read_from(path: Path, start: int) -> str:
-    """The text from byte ``start`` on, at most its last part; all of a file that is shorter (rotated)."""
-    size = _size_of_file(path)
-    if size == 0:
         return ""
-    with path.open("rb") as file:
-        file.seek(max(start if start <= size else 0, size - _LOG_TAIL_BYTES))
-        return file.read().decode(errors="replace")
