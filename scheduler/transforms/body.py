@@ -51,6 +51,9 @@ _SOURCES_KNOWN = {
 # Elasticsearch runs these natively; this executor does not.
 _NATIVE_ONLY = frozenset({"geo_bounds", "geo_centroid", "geo_line", "geotile_grid"})
 
+# The aggregation that holds the newest document of a group, where the transform is of the kind ``latest``.
+NEWEST = "newest"
+
 _TIME_VALUE = re.compile(r"(\d+)(nanos|micros|ms|s|m|h|d)")
 _UNIT_MILLISECONDS = {"nanos": 1e-6, "micros": 1e-3, "ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
 _UNIT_MILLISECONDS["d"] = 86_400_000
@@ -117,8 +120,14 @@ class Aggregation:
 
 
 @dataclass(frozen=True, slots=True)
-class Pivot:
-    """``pivot``: groups, and what is computed of each."""
+class Grouping:
+    """By what documents are grouped and what is computed of each group.
+
+    Attributes:
+        groups: the parts of a group's key.
+        aggregations: what is computed; nothing for ``latest``.
+        request: the same as the engine takes it.
+    """
 
     groups: tuple[GroupSource, ...]
     aggregations: tuple[Aggregation, ...]
@@ -176,7 +185,8 @@ class TransformBody:
         frequency_seconds: how often to look for changes.
         sync_field: the field by which new documents are found; None for a transform that runs once.
         delay_milliseconds: how far behind the engine's clock a checkpoint stays.
-        pivot, latest: one of the two.
+        grouping: what a document is made of: that of ``pivot``, or that which ``latest`` amounts to.
+        latest: for a transform of this kind.
         retention: what is removed from the destination, if anything.
         settings: how it runs.
         checksum: of all that decides which documents it writes; another one means beginning anew.
@@ -188,21 +198,14 @@ class TransformBody:
     destination: str
     frequency_seconds: float
     checksum: str
+    grouping: Grouping
     runtime_mappings: Mapping[str, Any] = field(default_factory=dict)
     pipeline: str | None = None
     sync_field: str | None = None
     delay_milliseconds: int = 0
-    pivot: Pivot | None = None
     latest: Latest | None = None
     retention: Retention | None = None
     settings: RunSettings = RunSettings()
-
-    @property
-    def grouped(self) -> Pivot:
-        """The pivot. Raises ValueError for a transform of the kind ``latest``."""
-        if self.pivot is None:
-            raise ValueError(f"transform {self.identifier} is no pivot")
-        return self.pivot
 
 
 def parse_body(identifier: str, body: Mapping[str, Any], *, runtime_fields: bool = False) -> TransformBody:
@@ -274,8 +277,8 @@ class _Parser:
         destination = self._object(content.get("dest"), "dest", {"index", "pipeline"})
         if ("pivot" in content) == ("latest" in content):
             raise self._refuse("body", "needs exactly one of pivot and latest")
-        pivot = self._pivot(content["pivot"]) if "pivot" in content else None
         latest = self._latest(content["latest"]) if "latest" in content else None
+        grouping = self._pivot(content["pivot"]) if latest is None else _latest_grouping(latest)
         frequency = self._milliseconds(content.get("frequency", "1m"), "frequency", 1000, 3_600_000)
         sync_field, delay = self._sync(content.get("sync"))
         pipeline = destination.get("pipeline")
@@ -291,7 +294,7 @@ class _Parser:
             frequency_seconds=frequency / 1000,
             sync_field=sync_field,
             delay_milliseconds=int(delay),
-            pivot=pivot,
+            grouping=grouping,
             latest=latest,
             retention=self._retention(content.get("retention_policy")),
             settings=self._settings(content.get("settings")),
@@ -345,7 +348,7 @@ class _Parser:
             raise self._refuse("latest.unique_key", "names a field twice")
         return Latest(names, self._text(latest.get("sort"), "latest.sort"))
 
-    def _pivot(self, value: Any) -> Pivot:
+    def _pivot(self, value: Any) -> Grouping:
         pivot = self._object(value, "pivot", {"group_by", "aggregations", "aggs"})
         groups = self._object(pivot.get("group_by"), "pivot.group_by")
         if not groups:
@@ -358,7 +361,7 @@ class _Parser:
         sources = tuple(self._group(name, group) for name, group in groups.items())
         aggregations = self._aggregations(request, "pivot.aggregations")
         self._refuse_colliding_names([*groups, *request])
-        return Pivot(sources, aggregations, request)
+        return Grouping(sources, aggregations, request)
 
     def _refuse_colliding_names(self, names: list[str]) -> None:
         """A name cannot be a value and hold others at once: ``a`` beside ``a.b``, or twice the same."""
@@ -431,6 +434,14 @@ class _Parser:
             # The engine reads a dot as a step to a metric's property, so a dotted name is never found.
             if isinstance(path, str) and "." in path.split(">")[-1] and not _is_property(path):
                 raise self._refuse(place, f"buckets_path {path!r} cannot name an aggregation with a dot")
+
+
+def _latest_grouping(latest: Latest) -> Grouping:
+    groups = tuple(
+        GroupSource(name, "terms", {"field": name, "missing_bucket": True}) for name in latest.unique_key
+    )
+    newest = {"top_hits": {"size": 1, "sort": [{latest.sort: {"order": "desc"}}]}}
+    return Grouping(groups, (), {NEWEST: newest})
 
 
 def _is_property(path: str) -> bool:

@@ -150,20 +150,20 @@ def slices_to_count(state: State, upper: int) -> list[tuple[int, int]]:
     return [(one.lower, one.upper) for one in state.slices] + fresh
 
 
-def begin(state: State, upper: int, counted: Sequence[Slice]) -> tuple[State, bool]:
+def begin(state: State, upper: int, counted: Sequence[Slice]) -> State:
     """Begin a checkpoint up to ``upper``, given the counts of ``slices_to_count``.
 
-    Returns the new state and whether there is anything to compute; if not, the checkpoint is complete.
+    Where nothing changed it is complete at once: the upper bound moves, and no checkpoint is under way.
     """
     remembered = {(one.lower, one.upper): one.documents for one in state.slices}
     grown = [one for one in counted if one.documents > remembered.get((one.lower, one.upper), one.documents)]
     new = any(one.documents for one in counted if (one.lower, one.upper) not in remembered)
     slices = _joined(counted, upper)
     if state.upper is not None and not grown and not new:
-        return replace(state, upper=upper, slices=slices, reason="", failures=0), False
+        return replace(state, upper=upper, slices=slices, reason="", failures=0)
     lower = min((one.lower for one in grown), default=state.upper)
     statistics = state.statistics.plus(late_slices=len(grown))
-    return replace(state, running=Running(lower, upper, slices), statistics=statistics), True
+    return replace(state, running=Running(lower, upper, slices), statistics=statistics)
 
 
 def progressed(state: State, **amounts: int) -> State:

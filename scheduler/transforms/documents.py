@@ -11,7 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from scheduler.transforms.body import SINGLE_VALUES, Aggregation, GroupSource, Pivot, RunSettings
+from scheduler.transforms.body import (
+    NEWEST,
+    SINGLE_VALUES,
+    Aggregation,
+    GroupSource,
+    RunSettings,
+    TransformBody,
+)
 
 WHOLE_NUMBERS = frozenset({"long", "integer", "short", "byte", "unsigned_long"})
 NUMBERS = WHOLE_NUMBERS | {"double", "float", "half_float", "scaled_float"}
@@ -21,15 +28,17 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ABSENT = object()
 
 
-def pivot_document(
-    pivot: Pivot, bucket: Mapping[str, Any], types: Mapping[str, str], settings: RunSettings
-) -> dict[str, Any]:
+def document_of(body: TransformBody, bucket: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, Any]:
     """The document of one ``composite`` bucket."""
+    if body.latest is not None:
+        # The source as it was sent: dates as they were written, nulls where they were.
+        newest: dict[str, Any] = bucket[NEWEST]["hits"]["hits"][0]["_source"]
+        return newest
     document: dict[str, Any] = {}
-    for group in pivot.groups:
-        value = _group_value(group, bucket["key"][group.name], types.get(group.name), settings)
+    for group in body.grouping.groups:
+        value = _group_value(group, bucket["key"][group.name], types.get(group.name), body.settings)
         _set(document, group.name, value)
-    for name, value in _values(pivot.aggregations, bucket, types, ""):
+    for name, value in _values(body.grouping.aggregations, bucket, types, ""):
         _set(document, name, value)
     return document
 
@@ -63,7 +72,7 @@ def _values(
 def _value(aggregation: Aggregation, answer: Mapping[str, Any], types: Mapping[str, str], name: str) -> Any:
     match aggregation.kind:
         case kind if kind in SINGLE_VALUES:
-            return _single(answer, types.get(name))
+            return _single(aggregation, answer, types.get(name))
         case "stats":
             # Without values only the two that are numbers then.
             keys = ("count", "min", "max", "avg", "sum")
@@ -99,21 +108,15 @@ def _bucket(
     return dict(_values(aggregation.inner, bucket, types, f"{name}."))
 
 
-def _single(answer: Mapping[str, Any], kind: str | None) -> Any:
+def _single(aggregation: Aggregation, answer: Mapping[str, Any], kind: str | None) -> Any:
     value = answer.get("value")
     if value is None:
-        return None
+        # A script that had nothing to work on leaves no field; a metric without values leaves null.
+        return _ABSENT if aggregation.kind == "bucket_script" else None
     formatted = answer.get("value_as_string")
-    if formatted is not None and kind not in NUMBERS and not _is_number(formatted, value):
-        return formatted
+    if formatted is not None and kind not in NUMBERS and formatted != str(float(value)):
+        return formatted  # dates in their field's own format, booleans as texts
     return _number(value, kind)
-
-
-def _is_number(text: str, value: float) -> bool:
-    try:
-        return float(text) == value and not text.isdigit()
-    except ValueError:
-        return False
 
 
 def _number(value: float, kind: str | None) -> int | float:
@@ -122,35 +125,44 @@ def _number(value: float, kind: str | None) -> int | float:
     return float(value)
 
 
-def _percentiles(values: Mapping[str, float | None]) -> dict[str, float | None]:
-    return {
-        _number_name(float(percent)): value
-        for percent, value in values.items()
-        if not percent.endswith("_as_string")
-    }
+def _percentiles(values: Any) -> dict[str, float | None]:
+    """By percent; the engine answers with a list where the aggregation is not ``keyed``."""
+    if isinstance(values, dict):
+        values = [
+            {"key": percent, "value": value}
+            for percent, value in values.items()
+            if not percent.endswith("_as_string")
+        ]
+    return {number_name(float(one["key"])): one["value"] for one in values}
 
 
-def _number_name(value: float | None) -> str:
+def number_name(value: float | None) -> str:
     """A number as part of a field name: ``50``, ``99_9``; no bound is ``*``."""
     if value is None:
         return "*"
     return str(int(value)) if value.is_integer() else str(value).replace(".", "_")
 
 
+def range_name(bounds: Mapping[str, Any]) -> str:
+    """What a range is called in the document: its own key without dots, or ``from-to``."""
+    if "key" in bounds:
+        return str(bounds["key"]).replace(".", "_")
+    lower, upper = bounds.get("from"), bounds.get("to")
+    ends = (None if end is None else float(end) for end in (lower, upper))
+    return "-".join(number_name(end) for end in ends)
+
+
 def _ranges(
     aggregation: Aggregation, buckets: Any, types: Mapping[str, str], name: str
 ) -> dict[str, int | dict[str, Any]]:
+    # The answer always has a key; the engine's own looks like 1.0-10.5.
     named = {one["key"] for one in aggregation.specification.get("ranges", ()) if "key" in one}
-    listed = (
-        [{**bucket, "key": key} for key, bucket in buckets.items()] if isinstance(buckets, dict) else buckets
-    )
+    if isinstance(buckets, dict):
+        buckets = [{**bucket, "key": key} for key, bucket in buckets.items()]
     result = {}
-    for bucket in listed:
-        key = str(bucket["key"])
-        if key in named:
-            key = key.replace(".", "_")
-        else:
-            key = f"{_number_name(bucket.get('from'))}-{_number_name(bucket.get('to'))}"
+    for bucket in buckets:
+        own = bucket if bucket["key"] in named else {key: bucket.get(key) for key in ("from", "to")}
+        key = range_name(own)
         result[key] = _bucket(aggregation, bucket, types, f"{name}.{key}")
     return result
 

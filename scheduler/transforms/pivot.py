@@ -1,4 +1,4 @@
-"""The searches that a pivot needs: which groups changed, and whole groups again. Pure.
+"""The searches that a transform needs: which groups changed, and whole groups again. Pure.
 
 Documents are counted up to a checkpoint's upper bound of the sync field, always: what is newer belongs to the
 next one. Groups are paged by ``composite``, so that memory holds one page, whatever the number of groups.
@@ -9,21 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from scheduler.transforms.body import GroupSource, Pivot, TransformBody
+from scheduler.transforms.body import Grouping, GroupSource, TransformBody
 
 Key = Mapping[str, Any]
 # The name of the one aggregation in each search of ours.
 GROUPS = "groups"
 
 
-def ordered_sources(pivot: Pivot) -> list[GroupSource]:
+def ordered_sources(grouping: Grouping) -> list[GroupSource]:
     """Dates first, then numbers, then terms: so a page holds neighbours in time.
 
     Elasticsearch orders them so too, and thereby the rows of a preview; among the terms, by the place that
     Java's HashMap gives their names.
     """
     rank = {"date_histogram": 0, "histogram": 1, "terms": 2}
-    return sorted(pivot.groups, key=lambda group: (rank[group.kind], _hash_place(group.name), group.name))
+    return sorted(grouping.groups, key=lambda group: (rank[group.kind], _hash_place(group.name), group.name))
 
 
 def _hash_place(name: str) -> int:
@@ -46,7 +46,7 @@ def groups_search(
     """The body of a search for one page of groups.
 
     Args:
-        body: the transform, a pivot.
+        body: the transform.
         size: groups on a page.
         lower: the bound of the sync field from which documents are read, in epoch milliseconds.
         upper: the bound below which they are.
@@ -55,8 +55,7 @@ def groups_search(
             incomplete (see ``groups_filter``).
         compute: whether to compute the aggregations, or only to name the groups.
     """
-    pivot = body.grouped
-    sources = ordered_sources(pivot)
+    sources = ordered_sources(body.grouping)
     composite: dict[str, Any] = {
         "size": size,
         "sources": [{group.name: {group.kind: dict(group.specification)}} for group in sources],
@@ -65,7 +64,7 @@ def groups_search(
         composite["after"] = dict(after)
     aggregation: dict[str, Any] = {"composite": composite}
     if compute:
-        aggregation["aggregations"] = dict(pivot.request)
+        aggregation["aggregations"] = dict(body.grouping.request)
     filters = groups_filter(sources, only) if only is not None else []
     if only is None and after is not None:
         filters += _at_or_after(sources[0], after)
@@ -142,7 +141,12 @@ def _alternatives(source: GroupSource, values: set[Any]) -> list[dict[str, Any]]
         return [{"terms": {field: sorted(values)}}]
     width = source.longest_milliseconds or source.specification["interval"]
     date = {"format": "epoch_millis"} if source.kind == "date_histogram" else {}
-    return [{"range": {field: {"gte": start, "lt": end, **date}}} for start, end in _spans(values, width)]
+    # A floating-point bucket may begin a trifle before its key: what is read besides is left out later.
+    margin = 0 if date else width / 1000
+    return [
+        {"range": {field: {"gte": start - margin, "lt": end + margin, **date}}}
+        for start, end in _spans(values, width)
+    ]
 
 
 # A filter of more clauses is slower than one that reads some documents too many.

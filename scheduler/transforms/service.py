@@ -14,7 +14,8 @@ from engine.errors import Conflict, EngineError, HttpmonError, NotFound, Request
 from provisioning.names import Names
 from scheduler.transforms.body import UnsupportedTransform, parse_body
 from scheduler.transforms.checkpoint import failed
-from scheduler.transforms.runner import DestinationRefused, TransformRunner
+from scheduler.transforms.destination import DestinationRefused
+from scheduler.transforms.runner import TransformRunner
 from scheduler.transforms.store import Definition, Stored, TransformStore
 
 Outcome = Literal["checkpoint", "unchanged", "progress", "retrying", "failed"]
@@ -152,23 +153,27 @@ class TransformService:
         written = before.documents if before is not None else 0
         try:
             runner = self._prepare(entry)
-            checkpoint, documents = runner.state.checkpoint, runner.state.statistics.documents_indexed
+            earlier = runner.state
             more = runner.step(now)
         except HttpmonError as error:
             results[identifier] = self._trouble(entry, error)
             return False
         state = runner.state
-        written += state.statistics.documents_indexed - documents
+        written += state.statistics.documents_indexed - earlier.statistics.documents_indexed
         entry.told = ""
         outcome: Outcome = (
-            "progress" if more else "checkpoint" if state.checkpoint > checkpoint else "unchanged"
+            "progress" if more else "checkpoint" if state.checkpoint > earlier.checkpoint else "unchanged"
         )
         upper = None if state.upper is None else _instant(state.upper)
         results[identifier] = TransformResult(identifier, outcome, upper, written)
         if not more:
             entry.due_at = self._monotonic() + runner.body.frequency_seconds
             entry.given_up = state.status == "finished"
-        return more
+            return False
+        read = state.statistics.documents_processed - earlier.statistics.documents_processed
+        pause = runner.pause_seconds(read)
+        entry.due_at = self._monotonic() + pause
+        return pause == 0
 
     def _trouble(self, entry: _Entry, error: HttpmonError) -> TransformResult:
         """Decide whether to try again; note the reason in the state, as far as possible, and tell it."""

@@ -1,0 +1,88 @@
+"""The types of a transform's output fields, deduced from those of its source. Pure.
+
+Elasticsearch makes a missing destination with these types, and they decide how a number is written. Which
+type each aggregation has was read off the destinations that Elasticsearch 8.10.4 made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from scheduler.transforms.body import Aggregation, Grouping
+from scheduler.transforms.documents import number_name, range_name
+
+_LONG = frozenset({"value_count", "cardinality"})
+_SOURCE = frozenset({"min", "max"})
+_DOUBLE = frozenset({"sum", "avg", "weighted_avg", "median_absolute_deviation", "bucket_script"})
+_STATISTICS = ("count", "min", "max", "avg", "sum")
+# Percents that `percentiles` has by default.
+_PERCENTS = (1, 5, 25, 50, 75, 95, 99)
+# Types that a field of the destination cannot have, and what it has instead.
+_INSTEAD = {"wildcard": "keyword", "constant_keyword": "keyword"}
+FLATTENED = "flattened"
+
+
+def flat_types(properties: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """The type of each field of a mapping's ``properties``, by dotted name."""
+    types: dict[str, str] = {}
+    for name, value in properties.items():
+        if "properties" in value:
+            types |= flat_types(value["properties"], f"{prefix}{name}.")
+        elif "type" in value:
+            types[prefix + name] = value["type"]
+        if "fields" in value:
+            types |= flat_types(value["fields"], f"{prefix}{name}.")
+    return types
+
+
+def deduced_types(grouping: Grouping, source: Mapping[str, str]) -> dict[str, str]:
+    """The type of each output field, by dotted name, given those of the source's fields."""
+    types: dict[str, str] = {}
+    for group in grouping.groups:
+        kind = "date" if group.kind == "date_histogram" else source.get(group.field or "", "keyword")
+        types[group.name] = _INSTEAD.get(kind, kind)
+    return types | _of_aggregations(grouping.aggregations, source, "")
+
+
+def _of_aggregations(
+    aggregations: Iterable[Aggregation], source: Mapping[str, str], prefix: str
+) -> dict[str, str]:
+    types: dict[str, str] = {}
+    for one in aggregations:
+        types |= _of_aggregation(one, source, prefix + one.name)
+    return types
+
+
+def _of_aggregation(one: Aggregation, source: Mapping[str, str], name: str) -> dict[str, str]:
+    if one.kind in _LONG:
+        return {name: "long"}
+    if one.kind in _DOUBLE:
+        return {name: "double"}
+    if one.kind in _SOURCE:
+        kind = source.get(str(one.specification.get("field")))
+        return {} if kind is None else {name: _INSTEAD.get(kind, kind)}
+    if one.kind == "stats":
+        return {f"{name}.{statistic}": "double" for statistic in _STATISTICS}
+    if one.kind == "percentiles":
+        percents = one.specification.get("percents", _PERCENTS)
+        return {f"{name}.{number_name(float(percent))}": "double" for percent in percents}
+    if one.kind == "range":
+        # What is inside a range has no type of its own: its numbers are written as 1.0.
+        ranges = one.specification.get("ranges", ())
+        return {} if one.inner else {f"{name}.{range_name(wanted)}": "long" for wanted in ranges}
+    if one.kind in ("terms", "rare_terms"):
+        return {name: FLATTENED}
+    if one.kind in ("filter", "missing"):
+        return _of_aggregations(one.inner, source, f"{name}.") if one.inner else {name: "long"}
+    return {}
+
+
+def deduced_mappings(types: Mapping[str, str], *, flattened: str) -> dict[str, Any]:
+    """The mappings of a destination with these types; ``flattened`` is what the engine calls that type."""
+    return {
+        "_meta": {"created_by": "httpmon"},
+        "properties": {
+            name: {"type": flattened if kind == FLATTENED else kind} for name, kind in types.items()
+        },
+    }

@@ -1,0 +1,120 @@
+"""Asks the engine for the groups of a transform's source, and how many documents came when."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from engine.client import Engine, raise_for_error
+from engine.errors import SchedulerError
+from scheduler.transforms.body import TransformBody
+from scheduler.transforms.checkpoint import Slice
+from scheduler.transforms.deduction import flat_types
+from scheduler.transforms.pivot import GROUPS, Key, groups_search, search
+
+# Groups a page where the body says nothing. Fewer round trips than Elasticsearch's 500; with five
+# aggregations a group still far below the 65,535 buckets that a search may make.
+DEFAULT_PAGE_SIZE = 1000
+_SMALLEST_PAGE_SIZE = 10
+# What the engine says when a page has too many buckets or takes too much memory: try a smaller one.
+_TOO_LARGE = ("too_many_buckets_exception", "circuit_breaking_exception")
+_COUNTS = "counts"
+
+
+class SourceMissing(SchedulerError):
+    """The source does not exist (yet)."""
+
+
+class Page(NamedTuple):
+    """One page of groups, and the key to go on after; None after the last page."""
+
+    buckets: list[dict[str, Any]]
+    following: Key | None
+
+
+class Source:
+    """The source of one transform; remembers how large a page may be."""
+
+    def __init__(self, engine: Engine, body: TransformBody) -> None:
+        self._engine = engine
+        self._body = body
+        self._page_size = body.settings.page_size or DEFAULT_PAGE_SIZE
+
+    def types(self) -> dict[str, str]:
+        """The type of each field of the source, by dotted name."""
+        answer = self._engine.request("GET", f"/{','.join(self._body.indices)}/_mapping")
+        types: dict[str, str] = {}
+        for index in answer.values():
+            types |= flat_types(index["mappings"].get("properties") or {})
+        runtime = self._body.runtime_mappings
+        return types | {name: value["type"] for name, value in runtime.items() if "type" in value}
+
+    def count(self, slices: Sequence[tuple[int, int]]) -> list[Slice]:
+        """How many documents have their sync field in each of ``slices``, which follow one another."""
+        if not slices:
+            return []
+        ranges = [{"key": str(at), "from": lower, "to": upper} for at, (lower, upper) in enumerate(slices)]
+        aggregation = {
+            "date_range": {
+                "field": self._body.sync_field,
+                "format": "epoch_millis",
+                "keyed": True,
+                "ranges": ranges,
+            }
+        }
+        request = search(
+            self._body, [], lower=slices[0][0], upper=slices[-1][1], aggregations={_COUNTS: aggregation}
+        )
+        buckets = self._search(request)["aggregations"][_COUNTS]["buckets"]
+        return [Slice(*bounds, buckets[str(at)]["doc_count"]) for at, bounds in enumerate(slices)]
+
+    def page(
+        self,
+        *,
+        lower: int | None = None,
+        upper: int | None = None,
+        after: Key | None = None,
+        only: Sequence[Key] | None = None,
+        compute: bool = True,
+        size: int | None = None,
+    ) -> Page:
+        """One page of groups; the arguments are those of ``pivot.groups_search``."""
+        while True:
+            size = size or self._page_size
+            request = groups_search(
+                self._body, size=size, lower=lower, upper=upper, after=after, only=only, compute=compute
+            )
+            answer = self._search(request, smaller_may_do=size > _SMALLEST_PAGE_SIZE)
+            if answer is not None:
+                break
+            size = self._page_size = max(_SMALLEST_PAGE_SIZE, size // 2)
+        groups = answer["aggregations"][GROUPS]
+        buckets = groups["buckets"]
+        last = len(buckets) < size and not (compute and self._drops_buckets())
+        return Page(buckets, None if last else groups.get("after_key"))
+
+    def _drops_buckets(self) -> bool:
+        """Whether a page can be short without being the last."""
+        return any(one.kind == "bucket_selector" for one in self._body.grouping.aggregations)
+
+    def _search(self, request: Mapping[str, Any], *, smaller_may_do: bool = False) -> Any:
+        """Run a search; None where a smaller page may succeed."""
+        indices = ",".join(self._body.indices)
+        header = {
+            "index": indices,
+            # Counts and groups must come from the same copies of the shards, and from all of them: the
+            # reasons are in checkpoint.py.
+            "preference": f"httpmon-{self._body.identifier}",
+            "allow_partial_search_results": False,
+        }
+        answer = self._engine.msearch([(header, request)])[0]
+        what = f"transform {self._body.identifier}: search"
+        if "error" in answer:
+            told = json.dumps(answer["error"])
+            if smaller_may_do and any(one in told for one in _TOO_LARGE):
+                return None
+            if answer["error"].get("type") == "index_not_found_exception":
+                raise SourceMissing(f"{what}: there is no index {indices} yet")
+        raise_for_error(what, answer, where=self._engine.url)
+        return answer
