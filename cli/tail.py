@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from reading.tick import Tick
 
 
@@ -17,6 +15,9 @@ def command(
     once: Annotated[bool, typer.Option("--once", help="Show the last complete interval and end.")] = False,
     interval: Annotated[str, typer.Option(help="Length of an interval, in whole buckets of 10 s.")] = "10s",
     top: Annotated[int, typer.Option(min=1, max=1000, help="How many sections and clients to show.")] = 10,
+    sort: Annotated[
+        str, typer.Option(help="What sections fall by: hits, average, 4xx, 5xx, bytes or overall.")
+    ] = "hits",
     alerts: Annotated[int, typer.Option(min=0, max=1000, help="How many alert documents to show.")] = 5,
     at: Annotated[
         str | None,
@@ -27,34 +28,53 @@ def command(
         ),
     ] = None,
     format: Annotated[str, typer.Option(help="table or json (one object a tick).")] = "table",  # noqa: A002
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Append tables, as when the output is no terminal.")
+    ] = False,
+    ascii_only: Annotated[bool, typer.Option("--ascii", help="Draw with nothing but ASCII.")] = False,
     utc: Annotated[bool, typer.Option("--utc", help="Show times in UTC instead of local time.")] = False,
 ) -> None:
-    """Show what the last complete interval brought: sections, clients, traffic, alerts; again and again."""
+    """Show what the last complete interval brought: sections, clients, traffic, alerts; again and again.
+
+    In a terminal it is a live screen (? shows its keys); elsewhere, or with --plain, tables are appended.
+    """
     import json
     import time
+    from dataclasses import replace
     from datetime import UTC, datetime
 
     from cli.context import loaded_settings, open_engine
+    from cli.terminal import draws_blocks, live_terminal
     from engine.errors import UsageError
     from reading.buckets import floor_time, interval_seconds, last_complete_end, moment_of
-    from reading.console import read_tick
+    from reading.console import acknowledge_open, read_tick
     from reading.follow import Pace, follow
     from reading.plain import render_tick
     from reading.rule import HIGH_TRAFFIC, traffic_rule
-    from reading.tick import Question
+    from reading.tick import Question, sort_key
     from reading.tick_json import tick_object
 
     if format not in ("table", "json"):
         raise UsageError(f"--format {format}: it is table or json")
-    seconds = interval_seconds(interval)
     zone = UTC if utc else None
     loaded = loaded_settings(context)
     names = loaded.settings.names
     rule = traffic_rule(loaded.settings.parameters.get(HIGH_TRAFFIC, {}))
-    pace = Pace(seconds, rule.reading_delay_seconds)
+    pace = Pace(interval_seconds(interval), rule.reading_delay_seconds)
 
     def now() -> datetime:
         return datetime.now(UTC)
+
+    question = Question(
+        end=last_complete_end(now(), pace.interval_seconds, pace.delay_seconds),
+        seconds=pace.interval_seconds,
+        window_seconds=rule.window_seconds,
+        top=top,
+        alerts=alerts,
+        sort=sort_key(sort),
+    )
+    if at is not None:
+        question = replace(question, end=floor_time(moment_of(at, zone), pace.interval_seconds), past=True)
 
     def show(tick: Tick) -> None:
         if format == "json":
@@ -63,26 +83,26 @@ def command(
             typer.echo(render_tick(tick, rule, now=now(), zone=zone) + "\n")
 
     with open_engine(loaded) as engine:
+        if once or at is not None:
+            show(read_tick(engine, names, question))
+        elif format == "table" and not plain and live_terminal():
+            from cli.live_view import show_live
+            from reading.screen import View
 
-        def read(end: datetime) -> Tick:
-            question = Question(
-                end=end,
-                seconds=seconds,
-                window_seconds=rule.window_seconds,
-                top=top,
-                alerts=alerts,
-                past=at is not None,
+            code = show_live(
+                read=lambda asked: read_tick(engine, names, asked),
+                acknowledge=lambda tick: acknowledge_open(engine, names, tick),
+                question=question,
+                pace=pace,
+                rule=rule,
+                view=View(title=names.prefix, ascii_only=ascii_only or not draws_blocks()),
+                zone=zone,
             )
-            return read_tick(engine, names, question)
-
-        if at is not None:
-            show(read(floor_time(moment_of(at, zone), seconds)))
-        elif once:
-            show(read(last_complete_end(now(), pace.interval_seconds, pace.delay_seconds)))
+            raise typer.Exit(code)
         else:
             follow(
                 pace,
-                read=read,
+                read=lambda end: read_tick(engine, names, replace(question, end=end)),
                 show=show,
                 complain=lambda text: typer.echo(f"httpmon: {text}", err=True),
                 now=now,

@@ -57,6 +57,11 @@ class Names:
         return self.of("alerts")
 
     @property
+    def operations(self) -> str:
+        """The alias of what operators did about alerts: acknowledgements and silences."""
+        return self.of("operations")
+
+    @property
     def transform_store(self) -> str:
         """The scheduler's index of transform definitions and their checkpoints."""
         return f".{self.of('transforms')}"

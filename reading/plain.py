@@ -9,6 +9,7 @@ from tabulate import tabulate
 
 from reading.alerts import Alert
 from reading.buckets import BUCKET_SECONDS
+from reading.operations import Operations
 from reading.printable import printable
 from reading.rule import TrafficRule
 from reading.tick import STATUS_CLASSES, SectionCounts, Tick
@@ -48,14 +49,23 @@ def freshness_lines(tick: Tick, *, now: datetime, zone: tzinfo | None) -> list[s
         facts.append(f"newest summary {_near(tick.newest_summary, now, zone)}, {age}")
     if tick.newest_hit is not None:
         facts.append(f"newest hit {_near(tick.newest_hit, now, zone)}")
-    facts.append(f"unparsed lines {tick.unparsed:,} ({tick.unparsed_now:,} in this interval)")
+    facts.append(f"unparsed lines {tick.unparsed:,} (+{tick.unparsed_now:,})")
     return ["; ".join(facts), *_advice(tick, now, zone)]
+
+
+def open_state(operations: Operations, alert: Alert, moment: datetime) -> str:
+    """``OPEN``, or ``open`` with what somebody did about it: ``open, acknowledged by ada``."""
+    acknowledged = operations.acknowledged(alert)
+    silenced = operations.silenced(alert.rule_id, moment)
+    done = [f"acknowledged by {printable(acknowledged.user)}"] if acknowledged else []
+    done += ["silenced"] if silenced else []
+    return ", ".join(["open", *done]) if done else "OPEN"
 
 
 def local_time(moment: datetime, zone: tzinfo | None) -> str:
     """``2026-11-25 14:32:50 +02:00``."""
     shown = moment.astimezone(zone)
-    return f"{shown:%Y-%m-%d %H:%M:%S} {_offset(shown)}"
+    return f"{shown:%Y-%m-%d %H:%M:%S} {offset_text(shown)}"
 
 
 def duration_text(seconds: float) -> str:
@@ -97,7 +107,7 @@ def _head(tick: Tick, rule: TrafficRule, zone: tzinfo | None) -> Iterable[str]:
     question = tick.question
     start, end = question.start.astimezone(zone), question.end.astimezone(zone)
     until = f"{end:%H:%M:%S}" if start.date() == end.date() else f"{end:%Y-%m-%d %H:%M:%S}"
-    yield f"== {start:%Y-%m-%d %H:%M:%S} to {until} {_offset(end)} =="
+    yield f"== {start:%Y-%m-%d %H:%M:%S} to {until} {offset_text(end)} =="
     yield (
         f"traffic   {tick.hits / question.seconds:.2f} hits/s now, "
         f"{tick.window_hits / question.window_seconds:.2f} over {window_text(question.window_seconds)}, "
@@ -109,7 +119,8 @@ def _head(tick: Tick, rule: TrafficRule, zone: tzinfo | None) -> Iterable[str]:
     for alert in tick.open_alerts:
         since = alert.started_at or alert.time
         yield (
-            f"ALERT     {printable(alert.rule_name, _NAME_WIDTH)} since {local_time(since, zone)} "
+            f"ALERT     {printable(alert.rule_name, _NAME_WIDTH)} "
+            f"{open_state(tick.operations, alert, question.end)} since {local_time(since, zone)} "
             f"({duration_text((question.end - since).total_seconds())})"
         )
 
@@ -200,7 +211,8 @@ def _age(moment: datetime, now: datetime) -> str:
     return f"{duration_text(seconds)} old"
 
 
-def _offset(moment: datetime) -> str:
+def offset_text(moment: datetime) -> str:
+    """The offset of a moment in its zone: ``+02:00``, or ``UTC``."""
     if moment.tzinfo is UTC:
         return "UTC"
     text = f"{moment:%z}"

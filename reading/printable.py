@@ -32,3 +32,26 @@ def _escaped(character: str) -> str:
     if code <= 0xFF:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def cells(text: str) -> int:
+    """How many columns of a terminal the text takes: wide characters two, combining ones none (UAX 11)."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(character) else 1 + (unicodedata.east_asian_width(character) in "WF")
+        for character in text
+    )
+
+
+def fitted(text: str, width: int, *, right: bool = False) -> str:
+    """The text in exactly ``width`` columns: cut with ``~`` at its end, or filled with spaces."""
+    if cells(text) > width:
+        kept = ""
+        for character in text:
+            if cells(kept + character) > width - 1:
+                break
+            kept += character
+        text = f"{kept}~" if width > 0 else ""
+    filling = " " * (width - cells(text))
+    return filling + text if right else text + filling

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal, get_args
 
+from engine.errors import UsageError
 from provisioning.names import Names
 from reading.alerts import Alert, latest_alerts_search, latest_by_rule_search, parse_time, shape_alerts
 from reading.buckets import BUCKET_SECONDS
+from reading.operations import Operations, operations_search, shape_operations
 
 Search = tuple[dict[str, Any], dict[str, Any]]
+
+SortKey = Literal["hits", "average", "4xx", "5xx", "bytes", "overall"]
+SORT_KEYS: tuple[SortKey, ...] = get_args(SortKey)
 
 STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 TOP_KINDS = ("clients", "paths", "agents")
@@ -20,6 +26,14 @@ TOP_KINDS = ("clients", "paths", "agents")
 # OpenSearch searches the segments of a shard in parallel and cuts each one's terms; exact counts need more
 # room than there are sections. The totals are computed apart from the terms, so they are exact regardless.
 _SECTIONS_PER_SHARD = 10_000
+
+
+def sort_key(text: str) -> SortKey:
+    """The sort key of this name. Raises UsageError when there is none."""
+    for key in SORT_KEYS:
+        if key == text:
+            return key
+    raise UsageError(f"--sort {text}: it is {', '.join(SORT_KEYS[:-1])} or {SORT_KEYS[-1]}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +48,8 @@ class Question:
         top: how many sections, clients, paths and agents are shown.
         alerts: how many alert documents are shown.
         past: nothing that became known after ``end`` is shown among the alerts.
+        sort: by which count the sections fall.
+        matching: only sections whose name holds this text are named, whatever its case; all if empty.
     """
 
     end: datetime
@@ -43,6 +59,8 @@ class Question:
     top: int = 10
     alerts: int = 5
     past: bool = False
+    sort: SortKey = "hits"
+    matching: str = ""
 
     @property
     def start(self) -> datetime:
@@ -80,7 +98,8 @@ class Tick:
 
     Attributes:
         question: what was asked.
-        sections: by falling hits in the interval, at most ``question.top``; none without a hit.
+        sections: by falling ``question.sort``, at most ``question.top``; only those with a hit in the
+            interval, unless sorted by a number that is not of the interval.
         others: everything that ``sections`` leaves out, so that the sums are ``total``.
         other_sections: how many sections with hits in the interval are in ``others``.
         total: over all sections.
@@ -92,6 +111,7 @@ class Tick:
         top: for ``clients``, ``paths`` and ``agents``: names with hits, by falling hits.
         alerts: the newest alert documents, oldest first.
         open_alerts: the newest document of each rule whose alert is open.
+        operations: what people did about the alerts, with the silences not ended at ``question.end``.
         newest_summary: start of the newest summarised bucket; None while there is none.
         newest_hit: event time of the newest raw hit; None while there is none.
         unparsed: lines that could not be parsed, overall and arrived in the interval.
@@ -113,10 +133,17 @@ class Tick:
     top: Mapping[str, tuple[tuple[str, int], ...]]
     alerts: tuple[Alert, ...]
     open_alerts: tuple[Alert, ...]
+    operations: Operations
     newest_summary: datetime | None
     newest_hit: datetime | None
     unparsed: int
     unparsed_now: int
+
+    def named(self, most: int) -> tuple[tuple[tuple[str, SectionCounts], ...], SectionCounts, int]:
+        """The first ``most`` sections, all others together, and how many of those had hits."""
+        shown = self.sections[: max(0, most)]
+        hidden = sum(counts.hits > 0 for _, counts in self.sections[len(shown) :])
+        return shown, self.total.without(counts for _, counts in shown), self.other_sections + hidden
 
 
 def tick_searches(names: Names, question: Question) -> list[Search]:
@@ -129,6 +156,7 @@ def tick_searches(names: Names, question: Question) -> list[Search]:
         (_header(names.traffic), _overall(question)),
         (_header(names.alerts), latest_alerts_search(question.alerts, until)),
         (_header(names.alerts), latest_by_rule_search(until)),
+        (_header(names.operations, may_be_absent=True), operations_search(question.end)),
         (_header(names.raw, may_be_absent=True), _newest_hit()),
         (_header(names.raw, may_be_absent=True), _unparsed()),
         (_header(names.raw, may_be_absent=True), _unparsed(_range(question.start, question.end))),
@@ -137,8 +165,10 @@ def tick_searches(names: Names, question: Question) -> list[Search]:
 
 def shape_tick(question: Question, answers: Sequence[Mapping[str, Any]]) -> Tick:
     """Shape the answers to ``tick_searches``, none of which may hold an error."""
-    sections, history, documents, overall, alerts, by_rule, newest_hit, unparsed, unparsed_now = answers
-    named, total, distinct = _shape_sections(sections["aggregations"])
+    sections, history, documents, overall, alerts, by_rule, operations, newest_hit, unparsed, unparsed_now = (
+        answers
+    )
+    named, total, distinct = _shape_sections(sections["aggregations"], question)
     counts_by_bucket = {
         parse_time(source["@timestamp"]): int(source["httpmon"]["hits"]) for source in _sources(history)
     }
@@ -153,7 +183,7 @@ def shape_tick(question: Question, answers: Sequence[Mapping[str, Any]]) -> Tick
         question=question,
         sections=named,
         others=total.without(counts for _, counts in named),
-        other_sections=distinct - len(named),
+        other_sections=distinct - sum(counts.hits > 0 for _, counts in named),
         total=total,
         hits=sum(int(summary.get("hits") or 0) for summary in summaries),
         bytes=sum(int(summary.get("bytes") or 0) for summary in summaries),
@@ -169,6 +199,7 @@ def shape_tick(question: Question, answers: Sequence[Mapping[str, Any]]) -> Tick
         top={kind: _merged_top(summaries, kind, question.top) for kind in TOP_KINDS},
         alerts=shape_alerts(alerts),
         open_alerts=tuple(alert for alert in shape_alerts(by_rule) if alert.opens),
+        operations=shape_operations(operations),
         newest_summary=None if newest is None else parse_time(newest),
         newest_hit=hit_times[0] if hit_times else None,
         unparsed=int(unparsed["hits"]["total"]["value"]),
@@ -183,7 +214,7 @@ def _header(index: str, *, may_be_absent: bool = False) -> dict[str, Any]:
     # A table of half the shards would be wrong without looking wrong: rather no answer.
     header: dict[str, Any] = {"index": index, "allow_partial_search_results": False}
     if may_be_absent:
-        # The raw data stream comes into being with its first line.
+        # The raw data stream comes into being with its first line, and nobody need ever have done anything.
         header["ignore_unavailable"] = True
     return header
 
@@ -229,14 +260,19 @@ def _sections(question: Question) -> dict[str, Any]:
         "track_total_hits": False,
         "query": _before(question.end),
         "aggs": {
-            "sections": {
-                "terms": {
-                    "field": "httpmon.section",
-                    "size": question.top,
-                    "shard_size": max(question.top, _SECTIONS_PER_SHARD),
-                    "order": [{"now>hits": "desc"}, {"hits": "desc"}, {"_key": "asc"}],
+            "matching": {
+                "filter": _section_filter(question.matching),
+                "aggs": {
+                    "sections": {
+                        "terms": {
+                            "field": "httpmon.section",
+                            "size": question.top,
+                            "shard_size": max(question.top, _SECTIONS_PER_SHARD),
+                            "order": [{path: "desc"} for path in _order(question.sort)] + [{"_key": "asc"}],
+                        },
+                        "aggs": counts,
+                    }
                 },
-                "aggs": counts,
             },
             "distinct": {
                 "filter": _range(question.start, question.end),
@@ -245,6 +281,28 @@ def _sections(question: Question) -> dict[str, Any]:
             **counts,  # the totals
         },
     }
+
+
+# Where the counts of each sort key stand below a section's bucket.
+_ORDER_PATHS: dict[SortKey, str] = {
+    "hits": "now>hits",
+    "average": "window>hits",
+    "4xx": "now>4xx",
+    "5xx": "now>5xx",
+    "bytes": "now>bytes",
+    "overall": "hits",
+}
+
+
+def _order(sort: SortKey) -> list[str]:
+    return list(dict.fromkeys([_ORDER_PATHS[sort], "now>hits", "hits"]))
+
+
+def _section_filter(matching: str) -> dict[str, Any]:
+    if not matching:
+        return {"match_all": {}}
+    literal = re.sub(r"([\\*?])", r"\\\1", matching)
+    return {"wildcard": {"httpmon.section": {"value": f"*{literal}*", "case_insensitive": True}}}
 
 
 def _history(question: Question) -> dict[str, Any]:
@@ -317,12 +375,14 @@ def _shape_counts(node: Mapping[str, Any]) -> SectionCounts:
 
 
 def _shape_sections(
-    aggregations: Mapping[str, Any],
+    aggregations: Mapping[str, Any], question: Question
 ) -> tuple[tuple[tuple[str, SectionCounts], ...], SectionCounts, int]:
-    """The named sections with hits in the interval, the total, and how many sections had hits."""
-    counted = [(str(node["key"]), _shape_counts(node)) for node in aggregations["sections"]["buckets"]]
+    """The named sections, the total, and how many sections had hits in the interval."""
+    nodes = aggregations["matching"]["sections"]["buckets"]
+    counted = [(str(node["key"]), _shape_counts(node)) for node in nodes]
+    quiet_too = question.sort in ("average", "overall")
     return (
-        tuple((name, counts) for name, counts in counted if counts.hits > 0),
+        tuple((name, counts) for name, counts in counted if quiet_too or counts.hits > 0),
         _shape_counts(aggregations),
         _whole(aggregations["distinct"]["sections"]),
     )

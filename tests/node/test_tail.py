@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,34 +14,22 @@ from engine.client import Engine
 from engine.connection import Connection
 from engine.errors import NotProvisioned
 from provisioning.settings import Settings
-from reading.buckets import floor_time
-from reading.console import read_tick
+from reading.console import acknowledge, read_tick
 from reading.tick import Question
 from tests.node.counting_proxy import CountingProxy
+from tests.node.tail_indices import Hit, alert_operations, make_indices, send
+from tests.node.tail_indices import summarise as write_summaries
 
 pytestmark = pytest.mark.node
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
-@dataclass(frozen=True)
-class Hit:
-    second: float
-    section: str
-    status: int = 200
-    size: int = 100
-    client: str = "192.0.2.1"
-
-    @property
-    def time(self) -> datetime:
-        return START + timedelta(seconds=self.second)
-
-
 def traffic() -> list[Hit]:
     """Ten minutes of hits whose numbers differ by bucket, section and client."""
     return [
         Hit(
-            second,
+            START + timedelta(seconds=second),
             f"/s{(second * 3 + index) % 13}",
             (200, 304, 404, 500)[(second + index) % 4],
             second + index,
@@ -53,82 +40,18 @@ def traffic() -> list[Hit]:
     ]
 
 
-SECTIONS_MAPPING = {
-    "@timestamp": {"type": "date"},
-    "httpmon.section": {"type": "keyword"},
-    "httpmon.hits": {"type": "long"},
-    "httpmon.bytes": {"type": "long"},
-}
-TRAFFIC_MAPPING = {
-    "@timestamp": {"type": "date"},
-    "httpmon.hits": {"type": "long"},
-    "httpmon.bytes": {"type": "long"},
-    "httpmon.top": {"type": "object", "enabled": False},
-}
-ALERTS_MAPPING = {
-    "@timestamp": {"type": "date"},
-    "event.kind": {"type": "keyword"},
-    "event.action": {"type": "keyword"},
-    "rule.id": {"type": "keyword"},
-    "httpmon.alert.seq": {"type": "long"},
-}
-
-
 @pytest.fixture
 def indices(engine: Engine, settings: Settings) -> None:
-    names = settings.names
-    for alias, properties in (
-        (names.sections, SECTIONS_MAPPING),
-        (names.traffic, TRAFFIC_MAPPING),
-        (names.alerts, ALERTS_MAPPING),
-    ):
-        engine.request(
-            "PUT",
-            f"/{alias}-000001",
-            body={
-                "settings": {"number_of_shards": 1, "number_of_replicas": 0},
-                "mappings": {"properties": properties},
-                "aliases": {alias: {}},
-            },
-        )
+    make_indices(engine, settings.names)
 
 
 def summarise(engine: Engine, settings: Settings, hits: list[Hit]) -> None:
-    """Write the summaries of hits as the transforms would, by plain counting."""
-    by_section: dict[tuple[datetime, str], list[Hit]] = defaultdict(list)
-    by_bucket: dict[datetime, list[Hit]] = defaultdict(list)
-    for hit in hits:
-        by_section[floor_time(hit.time, 10), hit.section].append(hit)
-        by_bucket[floor_time(hit.time, 10)].append(hit)
-    operations: list[dict[str, Any]] = []
-    for (bucket, section), part in by_section.items():
-        operations.append({"index": {"_index": f"{settings.names.sections}-000001"}})
-        operations.append({"@timestamp": bucket.isoformat(), "httpmon": {"section": section, **counts(part)}})
-    for bucket, part in by_bucket.items():
-        clients = Counter(hit.client for hit in part)
-        operations.append({"index": {"_index": f"{settings.names.traffic}-000001"}})
-        top = {"clients": clients, "paths": {}, "agents": {}}
-        operations.append(
-            {
-                "@timestamp": bucket.isoformat(),
-                "httpmon": {**counts(part), "clients": len(clients), "top": top},
-            }
-        )
-    send(engine, operations)
+    write_summaries(engine, settings.names, hits)
 
 
-def send(engine: Engine, operations: list[dict[str, Any]]) -> None:
-    body = "".join(json.dumps(operation) + "\n" for operation in operations)
-    answer = engine.bulk(body.encode(), params={"refresh": True})
-    assert not answer["errors"], answer
-
-
-def counts(hits: list[Hit]) -> dict[str, Any]:
-    return {
-        "hits": len(hits),
-        "bytes": sum(hit.size for hit in hits),
-        "status": dict(Counter(f"{hit.status // 100}xx" for hit in hits)),
-    }
+def seconds(hits: list[Hit], start: float, end: float) -> list[Hit]:
+    """The hits between two seconds of the test's ten minutes."""
+    return [hit for hit in hits if start <= (hit.time - START).total_seconds() < end]
 
 
 @pytest.fixture
@@ -178,7 +101,7 @@ def test_a_longer_interval_is_the_sum_of_its_buckets(
     summarise(engine, settings, hits)
     question = Question(end=START + timedelta(seconds=300), seconds=60, top=100)
     tick = read_tick(engine, settings.names, question)
-    now = [hit for hit in hits if 240 <= hit.second < 300]
+    now = seconds(hits, 240, 300)
     assert tick.hits == len(now)
     assert {name: shown.hits for name, shown in tick.sections} == Counter(hit.section for hit in now)
     assert dict(tick.top["clients"]) == Counter(hit.client for hit in now)
@@ -190,7 +113,10 @@ def test_every_section_is_exact_when_there_are_many(
     # More sections than --top by far, over several segments: each segment's own order must not matter.
     for part in range(5):
         summarise(
-            engine, settings, [Hit(part * 10 + index % 10, f"/x{index}") for index in range(300)] * (part + 1)
+            engine,
+            settings,
+            [Hit(START + timedelta(seconds=part * 10 + index % 10), f"/x{index}") for index in range(300)]
+            * (part + 1),
         )
     question = Question(end=START + timedelta(seconds=50), top=3)
     tick = read_tick(engine, settings.names, question)
@@ -199,6 +125,22 @@ def test_every_section_is_exact_when_there_are_many(
     ] * 3
     assert tick.other_sections == 297
     assert tick.others.hits == 5 * 297
+
+
+def test_sections_are_sorted_and_filtered_before_the_cut(
+    engine: Engine, settings: Settings, indices: None
+) -> None:
+    hits = traffic()
+    summarise(engine, settings, hits)
+    end = START + timedelta(seconds=400)
+    now = seconds(hits, 390, 400)
+    failed = Counter(hit.section for hit in now if hit.status == 500)
+    tick = read_tick(engine, settings.names, Question(end=end, top=2, sort="5xx"))
+    assert [shown.status_5xx for _, shown in tick.sections] == [count for _, count in failed.most_common(2)]
+    tick = read_tick(engine, settings.names, Question(end=end, top=20, matching="S1", sort="overall"))
+    assert {name for name, _ in tick.sections} == {"/s1", "/s10", "/s11", "/s12"}
+    assert tick.total.hits == len(now)
+    assert read_tick(engine, settings.names, Question(end=end, matching="s*")).sections == ()
 
 
 def test_nothing_yet_is_zeros(engine: Engine, settings: Settings, indices: None) -> None:
@@ -219,20 +161,16 @@ def test_alerts_stay_visible_and_open_ones_are_known(
     operations: list[dict[str, Any]] = []
     actions = ["triggered", "recovered", "triggered", "renotified"]
     for sequence, action in enumerate(actions, start=1):
-        operations.append({"create": {"_index": f"{settings.names.alerts}-000001"}})
-        operations.append(
-            {
-                "@timestamp": (START + timedelta(seconds=60 * sequence)).isoformat(),
-                "event": {"kind": "alert", "action": action},
-                "rule": {"id": "high-traffic", "name": "High traffic"},
-                "message": f"message {sequence}",
-                "httpmon": {"alert": {"seq": sequence, "started_at": START.isoformat(), "hits": 1266}},
-            }
-        )
+        time = START + timedelta(seconds=60 * sequence)
+        operations += alert_operations(settings.names, sequence, action, time, START)
     send(engine, operations)
     tick = read_tick(engine, settings.names, Question(end=START, alerts=3))
     assert [alert.message for alert in tick.alerts] == ["message 2", "message 3", "message 4"]
     assert [alert.action for alert in tick.open_alerts] == ["renotified"]
+    assert acknowledge(engine, settings.names, tick.open_alerts[0], reason="on it")
+    assert not acknowledge(engine, settings.names, tick.open_alerts[0]), "only the first is kept"
+    tick = read_tick(engine, settings.names, Question(end=START, alerts=3))
+    assert tick.operations.acknowledged(tick.open_alerts[0]).reason == "on it"
     past = read_tick(
         engine, settings.names, Question(end=START + timedelta(seconds=120), alerts=3, past=True)
     )

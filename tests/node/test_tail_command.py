@@ -18,6 +18,7 @@ import pytest
 from engine.client import Engine
 from provisioning.settings import Settings
 from tests.node.counting_proxy import CountingProxy
+from tests.node.tail_indices import make_indices
 
 pytestmark = pytest.mark.node
 
@@ -33,23 +34,7 @@ def proxy(engine_url: str) -> Iterator[CountingProxy]:
 
 @pytest.fixture
 def indices(engine: Engine, settings: Settings) -> None:
-    names = settings.names
-    for alias in (names.sections, names.traffic, names.alerts):
-        properties = {
-            "@timestamp": {"type": "date"},
-            "httpmon.section": {"type": "keyword"},
-            "event.kind": {"type": "keyword"},
-            "rule.id": {"type": "keyword"},
-        }
-        engine.request(
-            "PUT",
-            f"/{alias}-000001",
-            body={
-                "settings": {"number_of_shards": 1, "number_of_replicas": 0},
-                "mappings": {"properties": properties},
-                "aliases": {alias: {}},
-            },
-        )
+    make_indices(engine, settings.names)
 
 
 def command(url: str, namespace: str, *arguments: str) -> list[str]:

@@ -16,7 +16,7 @@ BUSY = r"""
 == 2026-03-01 14:00:00 to 14:00:10 +02:00 ==
 traffic   12.80 hits/s now, 10.00 over 2m, threshold 10; 20,500 hits overall
 status    2xx 110, 3xx 5, 4xx 12, 5xx 1; 1.2 MB; 23 clients
-ALERT     High traffic since 2026-03-01 13:58:00 +02:00 (2 min 10 s)
+ALERT     High traffic OPEN since 2026-03-01 13:58:00 +02:00 (2 min 10 s)
 
 section                hits    share    avg 2m    4xx    5xx    bytes    overall
 -------------------  ------  -------  --------  -----  -----  -------  ---------
@@ -34,7 +34,7 @@ alerts, newest last
 2026-03-01 13:50:10 +02:00  recovered   recovered \x07
 2026-03-01 13:58:00 +02:00  triggered   High traffic generated an alert - hits = 1,266
 
-newest summary 14:00:00, 8 s old; newest hit 14:00:15; unparsed lines 3 (1 in this interval)
+newest summary 14:00:00, 8 s old; newest hit 14:00:15; unparsed lines 3 (+1)
 """.strip("\n")
 
 QUIET = """
@@ -48,7 +48,7 @@ total           0        -    0.00/s      0      0      0 B          0
 
 no alerts so far
 
-no summary yet; unparsed lines 0 (0 in this interval)
+no summary yet; unparsed lines 0 (+0)
 no line has arrived yet: send some with httpmon ship FILE
 """.strip("\n")
 
@@ -79,7 +79,7 @@ def test_an_old_log_says_so_and_how_to_look_at_it() -> None:
     tick = replace(empty_tick(), newest_summary=old, newest_hit=old + timedelta(seconds=5))
     assert freshness_lines(tick, now=NOW, zone=UTC) == [
         "newest summary 2015-05-20 21:05:10 UTC, 3937 d 14 h old; newest hit 2015-05-20 21:05:15 UTC; "
-        "unparsed lines 0 (0 in this interval)",
+        "unparsed lines 0 (+0)",
         "the newest summary is old; to look at it: httpmon tail --at 2015-05-20T21:05:20+00:00",
     ]
 

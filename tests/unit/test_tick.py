@@ -8,6 +8,7 @@ from typing import Any
 
 from provisioning.names import Names
 from reading.tick import Question, SectionCounts, shape_tick, tick_searches
+from tests.unit.ticks import busy_tick
 
 END = datetime(2026, 3, 1, 12, 0, 10, tzinfo=UTC)
 
@@ -41,7 +42,7 @@ def answers(**given: dict[str, Any]) -> list[dict[str, Any]]:
     nothing: dict[str, dict[str, Any]] = {
         "sections": {
             "aggregations": {
-                "sections": {"buckets": []},
+                "matching": {"sections": {"buckets": []}},
                 "distinct": {"sections": {"value": 0}},
                 **aggregated(0, now=0, window=0),
             }
@@ -56,11 +57,16 @@ def answers(**given: dict[str, Any]) -> list[dict[str, Any]]:
         },
         "alerts": found(),
         "by_rule": found(),
+        "operations": found(),
         "newest_hit": found(),
         "unparsed": found(),
         "unparsed_now": found(),
     }
     return list((nothing | given).values())
+
+
+def terms(searches: list[Any]) -> dict[str, Any]:
+    return searches[0][1]["aggs"]["matching"]["aggs"]["sections"]["terms"]  # type: ignore[no-any-return]
 
 
 def test_the_searches_read_the_summaries_of_the_interval() -> None:
@@ -69,6 +75,7 @@ def test_the_searches_read_the_summaries_of_the_interval() -> None:
         "httpmon-shop-sections",
         *["httpmon-shop-traffic"] * 3,
         *["httpmon-shop-alerts"] * 2,
+        "httpmon-shop-operations",
         *["logs-httpmon.access-shop"] * 3,
     ]
     sections = searches[0][1]
@@ -78,22 +85,22 @@ def test_the_searches_read_the_summaries_of_the_interval() -> None:
         "format": "strict_date_optional_time",
     }
     assert sections["aggs"]["window"]["filter"]["range"]["@timestamp"]["gte"] == "2026-03-01T11:58:10+00:00"
-    assert sections["aggs"]["sections"]["terms"]["size"] == 3
+    assert terms(searches)["size"] == 3
     json.dumps(searches)
 
 
-def test_only_the_raw_data_stream_may_be_absent() -> None:
+def test_only_raw_data_and_operations_may_be_absent() -> None:
     searches = tick_searches(Names(), Question(end=END))
     lenient = {header["index"] for header, _ in searches if header.get("ignore_unavailable")}
-    assert lenient == {"logs-httpmon.access-default"}
+    assert lenient == {"logs-httpmon.access-default", "httpmon-operations"}
     assert all(header["allow_partial_search_results"] is False for header, _ in searches)
 
 
 def test_the_past_shows_no_alert_of_its_future() -> None:
-    (*_, alerts, by_rule, _, _, _) = tick_searches(Names(), Question(end=END, past=True))
+    (*_, alerts, by_rule, _, _, _, _) = tick_searches(Names(), Question(end=END, past=True))
     for _, body in (alerts, by_rule):
         assert body["query"]["bool"]["filter"][1]["range"]["@timestamp"]["lte"] == END.isoformat()
-    (*_, alerts, _, _, _, _) = tick_searches(Names(), Question(end=END))
+    (*_, alerts, _, _, _, _, _) = tick_searches(Names(), Question(end=END))
     assert len(alerts[1]["query"]["bool"]["filter"]) == 1
 
 
@@ -114,11 +121,16 @@ def test_others_hold_what_the_named_sections_do_not() -> None:
         answers(
             sections={
                 "aggregations": {
-                    "sections": {
-                        "buckets": [
-                            {"key": "/a", **aggregated(100, now=5, window=40, transferred=50, failed=(2, 1))},
-                            {"key": "/idle", **aggregated(900, now=0, window=30)},
-                        ]
+                    "matching": {
+                        "sections": {
+                            "buckets": [
+                                {
+                                    "key": "/a",
+                                    **aggregated(100, now=5, window=40, transferred=50, failed=(2, 1)),
+                                },
+                                {"key": "/idle", **aggregated(900, now=0, window=30)},
+                            ]
+                        }
                     },
                     "distinct": {"sections": {"value": 4}},
                     **aggregated(1500, now=9, window=90, transferred=80, failed=(3, 1)),
@@ -172,3 +184,27 @@ def test_alerts_come_oldest_first_and_only_unrecovered_ones_are_open() -> None:
     assert [alert.action for alert in tick.alerts] == ["triggered", "recovered"]
     assert [alert.rule_id for alert in tick.open_alerts] == ["errors"]
     assert tick.alerts[0].time == datetime(2026, 3, 1, 11, tzinfo=UTC)
+
+
+def test_the_sections_fall_by_what_they_are_sorted_by() -> None:
+    searches = tick_searches(Names(), Question(end=END, sort="5xx"))
+    assert terms(searches)["order"] == [
+        {"now>5xx": "desc"}, {"now>hits": "desc"}, {"hits": "desc"}, {"_key": "asc"}
+    ]  # fmt: skip
+    searches = tick_searches(Names(), Question(end=END, sort="overall"))
+    assert terms(searches)["order"] == [{"hits": "desc"}, {"now>hits": "desc"}, {"_key": "asc"}]
+
+
+def test_a_filter_is_literal_text() -> None:
+    matching = tick_searches(Names(), Question(end=END, matching="a*?\\"))[0][1]["aggs"]["matching"]
+    assert matching["filter"] == {
+        "wildcard": {"httpmon.section": {"value": r"*a\*\?\\*", "case_insensitive": True}}
+    }
+
+
+def test_fewer_named_sections_leave_more_to_the_others() -> None:
+    tick = busy_tick()
+    shown, others, count = tick.named(1)
+    assert [name for name, _ in shown] == ["/pages"]
+    assert others == SectionCounts(8, 933, 5, 0, 100, 500)
+    assert count == 3

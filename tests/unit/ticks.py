@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from reading.alerts import Alert
+from reading.operations import Operations
 from reading.tick import STATUS_CLASSES, Question, SectionCounts, Tick
 
 END = datetime(2026, 3, 1, 12, 0, 10, tzinfo=UTC)
@@ -29,6 +30,7 @@ def empty_tick(question: Question | None = None) -> Tick:
         top={"clients": (), "paths": (), "agents": ()},
         alerts=(),
         open_alerts=(),
+        operations=Operations(),
         newest_summary=None,
         newest_hit=None,
         unparsed=0,
@@ -36,13 +38,23 @@ def empty_tick(question: Question | None = None) -> Tick:
     )
 
 
-def alert(action: str, seconds_before_end: int, message: str) -> Alert:
+def alert(action: str, sequence: int, seconds_before_end: int, message: str) -> Alert:
     time = END - timedelta(seconds=seconds_before_end)
-    return Alert(time, action, "high-traffic", "High traffic", message, started_at=time)
+    recovered = action == "recovered"
+    return Alert(
+        time,
+        action,
+        "high-traffic",
+        "High traffic",
+        message,
+        sequence=sequence,
+        started_at=time - timedelta(seconds=90) if recovered else time,
+        ended_at=time if recovered else None,
+    )
 
 
 def busy_tick() -> Tick:
-    triggered = alert("triggered", 130, "High traffic generated an alert - hits = 1,266")
+    triggered = alert("triggered", 2, 130, "High traffic generated an alert - hits = 1,266")
     return Tick(
         question=Question(end=END, top=2),
         sections=(
@@ -61,8 +73,9 @@ def busy_tick() -> Tick:
         overall_bytes=99_999_999,
         history=(0,) * 48 + (100,) * 12,
         top={"clients": (("192.0.2.7", 100), ("198.51.100.9", 28)), "paths": (), "agents": ()},
-        alerts=(alert("recovered", 600, "recovered \x07"), triggered),
+        alerts=(alert("recovered", 1, 600, "recovered \x07"), triggered),
         open_alerts=(triggered,),
+        operations=Operations(),
         newest_summary=END - timedelta(seconds=10),
         newest_hit=END + timedelta(seconds=5),
         unparsed=3,

@@ -1,0 +1,25 @@
+"""What the terminal at hand can do."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# Terminals that cannot move the cursor, and those whose fonts lack the block elements.
+_NO_CURSOR = frozenset({"", "dumb", "unknown"})
+_NO_BLOCKS = frozenset({"linux", "vt100", "vt102", "vt220", "ansi"})
+
+
+def live_terminal() -> bool:
+    """Whether a live screen can be shown: keys come in, and the cursor moves."""
+    terminal = os.environ.get("TERM", "")
+    return sys.stdin.isatty() and sys.stdout.isatty() and terminal not in _NO_CURSOR
+
+
+def draws_blocks() -> bool:
+    """Whether the terminal can draw more than ASCII, by its kind and the locale's character set."""
+    if os.environ.get("TERM", "") in _NO_BLOCKS:
+        return False
+    # POSIX: the first of these that is set and not empty decides.
+    locale = next(filter(None, (os.environ.get(name) for name in ("LC_ALL", "LC_CTYPE", "LANG"))), "UTF-8")
+    return "utf" in locale.lower()

@@ -1,0 +1,136 @@
+"""Guards the live screen in a real terminal, driven by keys as a person would (tmux)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from engine.client import Engine
+from provisioning.settings import Settings
+from tests.node.tail_indices import Hit, alert_operations, make_indices, send, summarise
+
+pytestmark = [
+    pytest.mark.node,
+    pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed"),
+]
+
+REPOSITORY = Path(__file__).parents[2]
+DEADLINE_SECONDS = 60
+ENVIRONMENT = {
+    name: value for name, value in os.environ.items() if not name.startswith(("TMUX", "HTTPMON_"))
+} | {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
+
+
+class Terminal:
+    """A terminal of its own, with a command running in it."""
+
+    def __init__(self, width: int, height: int, command: str) -> None:
+        self._socket = f"httpmon-test-{uuid.uuid4().hex[:8]}"
+        self._tmux(
+            "-f", "/dev/null", "new-session", "-d", "-x", str(width), "-y", str(height), "sh", "-c",
+            f"{command}; echo ended with $?; exec cat",
+        )  # fmt: skip
+
+    def _tmux(self, *arguments: str) -> str:
+        done = subprocess.run(
+            ["tmux", "-L", self._socket, *arguments],
+            cwd=REPOSITORY, capture_output=True, text=True, timeout=30, check=True,
+            env=ENVIRONMENT,
+        )  # fmt: skip
+        return done.stdout
+
+    def press(self, *keys: str) -> None:
+        self._tmux("send-keys", *keys)
+
+    def resize(self, width: int, height: int) -> None:
+        self._tmux("resize-window", "-x", str(width), "-y", str(height))
+
+    def screen(self) -> list[str]:
+        return self._tmux("capture-pane", "-p").split("\n")
+
+    def wait(self, condition: Callable[[str], bool]) -> list[str]:
+        """The lines of the screen once it is as wanted."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while not condition("\n".join(lines := self.screen())):
+            assert time.monotonic() < deadline, "\n".join(lines)
+            time.sleep(0.05)
+        return lines
+
+    def close(self) -> None:
+        self._tmux("kill-server")
+
+
+@pytest.fixture
+def traffic(engine: Engine, settings: Settings) -> datetime:
+    """Ten minutes of traffic up to a bucket end, which is returned, and an alert that is open."""
+    make_indices(engine, settings.names)
+    end = datetime.fromtimestamp(datetime.now(UTC).timestamp() // 10 * 10, UTC)
+    hits = [
+        Hit(end - timedelta(seconds=second), f"/s{(second + index) % 12}", 404 if index == 1 else 200)
+        for second in range(1, 600)
+        for index in range(1 + second % 20)
+    ]
+    summarise(engine, settings.names, hits)
+    since = end - timedelta(seconds=300)
+    send(engine, alert_operations(settings.names, 1, "triggered", since, since, "too much"))
+    return end
+
+
+@pytest.fixture(params=[(80, 24), (200, 50)], ids=["80x24", "200x50"])
+def terminal(
+    request: pytest.FixtureRequest, engine_url: str, settings: Settings, traffic: datetime
+) -> Iterator[Terminal]:
+    opened = Terminal(
+        *request.param,
+        f"{sys.executable} -m httpmon --url {engine_url} --namespace {settings.namespace} tail --utc",
+    )
+    yield opened
+    opened.close()
+
+
+def test_a_session_at_the_keyboard(terminal: Terminal, traffic: datetime) -> None:
+    # What is waited for may be drawn in several pieces, so each wait names all that it needs.
+    first = terminal.wait(
+        lambda text: all(part in text for part in ("following", "OPEN for", "too much", "q quit"))
+    )
+    assert max(len(line) for line in first) <= (200 if len(first) > 40 else 80)
+
+    # Back into the traffic that was made: the numbers of a known bucket.
+    terminal.press("Up")
+    terminal.wait(
+        lambda text: "PAST" in text and "\n/s" in text and "█" in text and " 0.00 hits/s now" not in text
+    )
+
+    terminal.press("/")
+    terminal.press("s11", "Enter")
+    terminal.wait(lambda text: "section [s11]" in text and text.count("\n/s") == 1)
+
+    terminal.press("s")
+    terminal.wait(lambda text: "*avg" in text)
+    terminal.press("a")
+    terminal.wait(lambda text: "acknowledged by" in text)
+    terminal.press("?")
+    terminal.wait(lambda text: "acknowledge the open alerts" in text)
+    terminal.press("?")
+    terminal.press("f")
+    terminal.wait(lambda text: "following" in text)
+    terminal.resize(100, 30)
+    terminal.wait(lambda text: "total" in text and text.count("\n") >= 29)
+    terminal.press("q")
+    # The screen from before is back.
+    terminal.wait(lambda text: "ended with 0" in text and "q quit" not in text)
+
+
+def test_ctrl_c_ends_it_with_130(terminal: Terminal) -> None:
+    terminal.wait(lambda text: "following" in text)
+    terminal.press("C-c")
+    terminal.wait(lambda text: "ended with 130" in text)
