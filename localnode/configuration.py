@@ -14,6 +14,7 @@ PORTS_TRIED = 100
 # The log of a node that runs for weeks: this file and three older ones.
 LOG_FILE_SIZE = "16MB"
 LOG_FILES_KEPT = 3
+_LOG_BASE = "${sys:opensearch.logs.base_path}/${sys:opensearch.logs.cluster_name}"
 
 
 def engine_settings(folders: NodeFolders, port: int) -> str:
@@ -43,15 +44,18 @@ def engine_settings(folders: NodeFolders, port: int) -> str:
     )
 
 
-def logging_properties(folders: NodeFolders) -> str:
-    """``log4j2.properties``: one log file, rotated by size, never more than a few."""
-    log_file = folders.log_file
+def logging_properties() -> str:
+    """``log4j2.properties``: one log file, rotated by size, never more than a few.
+
+    The engine itself says where (``path.logs`` and the cluster's name), so no path is written here, where
+    Java would read it as Latin-1.
+    """
     return f"""\
 status = error
 appender.file.type = RollingFile
 appender.file.name = file
-appender.file.fileName = {log_file}
-appender.file.filePattern = {log_file.with_suffix("")}.%i.log
+appender.file.fileName = {_LOG_BASE}.log
+appender.file.filePattern = {_LOG_BASE}.%i.log
 appender.file.layout.type = PatternLayout
 appender.file.layout.pattern = [%d{{ISO8601}}][%-5p][%-25c{{1.}}] %marker%m%n
 appender.file.policies.type = Policies

@@ -152,7 +152,7 @@ class LocalNode:
                 shutil.rmtree(folders.temporary, ignore_errors=True)
                 folders.create()
                 _write(folders.config / "opensearch.yml", engine_settings(folders, self._port))
-                _write(folders.config / "log4j2.properties", logging_properties(folders))
+                _write(folders.config / "log4j2.properties", logging_properties())
                 self._process = spawn(
                     java_command(java, distribution, folders, heap=self._heap, as_root=os.geteuid() == 0),
                     folder=folders.home,
@@ -172,8 +172,8 @@ class LocalNode:
 
         def is_decided() -> bool:
             nonlocal url
-            report(Progress("Starting OpenSearch"))
             url = running_url(self.folders.home)
+            report(Progress("Starting OpenSearch" if url is None else "Opening the indices"))
             return self._is_gone() or (url is not None and _is_healthy(url))
 
         if not await_condition(is_decided, _START_SECONDS):

@@ -18,7 +18,7 @@ from localnode.artifacts import MISSING_EXTRA
 _POLL_SECONDS = 0.05
 # All that the node needs of our environment. Not in it: options that would change the JVM behind our back
 # (JAVA_TOOL_OPTIONS, CLASSPATH) and the passwords that HTTPMON_* variables may hold.
-_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ")
+_ENVIRONMENT = ("PATH", "HOME", "TZ")
 
 
 def java_program(java_home: Path | None) -> Path:
@@ -49,7 +49,8 @@ def spawn(command: Sequence[str], *, folder: Path, output: Path, inherited: int)
         return subprocess.Popen(  # noqa: S603 - no shell, and the command is our own
             command,
             cwd=folder,
-            env=environment | {"HOSTNAME": "localhost"},
+            # Java takes the encoding of file names from the locale; there may be none, as in a container.
+            env=environment | {"LC_ALL": "C.UTF-8", "HOSTNAME": "localhost"},
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,

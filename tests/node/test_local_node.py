@@ -53,7 +53,7 @@ def taken_port() -> Iterator[int]:
 def node(tmp_path_factory: pytest.TempPathFactory, taken_port: int) -> Iterator[LocalNode]:
     """The node that most tests here share; a test that stops it starts it again."""
     name, _, value = SECRET.partition("=")
-    node = LocalNode(tmp_path_factory.mktemp("local") / "node", port=taken_port, heap=HEAP)
+    node = LocalNode(tmp_path_factory.mktemp("local") / "Knoten für Tests", port=taken_port, heap=HEAP)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(name, value)
         node.start()
@@ -219,7 +219,7 @@ user, folder = int(sys.argv[1]), Path(sys.argv[2])
 os.setgroups([])
 os.setgid(user)
 os.setuid(user)
-node = LocalNode(folder / "node", heap="256m", cache=folder / "cache", java_home=folder / "java")
+node = LocalNode(folder / "node", heap="256m", cache=folder / "jars of mine", java_home=folder / "java")
 try:
     print(json.dumps({"url": node.start(), "pid": node.status().pid}), flush=True)
     sys.stdin.readline()
@@ -239,7 +239,7 @@ def folder_of_nobody() -> Iterator[tuple[int, Path]]:
     distribution = install(pinned_release(), default_cache())
     folder = Path(tempfile.mkdtemp(prefix="httpmon-test-"))
     try:
-        shutil.copytree(distribution, folder / "cache" / distribution.name)
+        shutil.copytree(distribution, folder / "jars of mine" / distribution.name)
         shutil.copytree(JAVA_HOME, folder / "java")
         for path in (folder, *folder.rglob("*")):
             os.chown(path, user, user)

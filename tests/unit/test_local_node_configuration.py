@@ -31,9 +31,7 @@ def test_every_path_lies_in_its_folder() -> None:
 
 
 def test_the_log_rotates_by_size_and_keeps_a_few() -> None:
-    lines = logging_properties(FOLDERS).splitlines()
-    assert "appender.file.fileName = /somewhere/node/logs/httpmon-local.log" in lines
-    assert "appender.file.filePattern = /somewhere/node/logs/httpmon-local.%i.log" in lines
+    lines = logging_properties().splitlines()
     assert "appender.file.policies.size.size = 16MB" in lines
     assert "appender.file.strategy.max = 3" in lines
     assert not [line for line in lines if "Console" in line]
