@@ -23,6 +23,7 @@ COMMANDS = (
     "tail",
     "render",
     "node",
+    "transform",
     "config",
 )
 

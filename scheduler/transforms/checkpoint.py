@@ -72,12 +72,21 @@ class Running:
         upper: its upper bound.
         slices: the counts that hold once it is complete.
         position: the last group key that is done with; None at the beginning.
+        total: how many documents it has to read, where that is known beforehand: if it computes every group.
+        done: how many it has read.
     """
 
     lower: int | None
     upper: int
     slices: tuple[Slice, ...]
     position: Key | None = None
+    total: int | None = None
+    done: int = 0
+
+    @property
+    def progress(self) -> float | None:
+        """How much of it is done, in percent; None where that is not known."""
+        return None if self.total is None else 100 * self.done / max(self.total, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +159,11 @@ def slices_to_count(state: State, upper: int) -> list[tuple[int, int]]:
     return [(one.lower, one.upper) for one in state.slices] + fresh
 
 
-def begin(state: State, upper: int, counted: Sequence[Slice]) -> State:
+def begin(state: State, upper: int, counted: Sequence[Slice], total: int | None = None) -> State:
     """Begin a checkpoint up to ``upper``, given the counts of ``slices_to_count``.
 
-    Where nothing changed it is complete at once: the upper bound moves, and no checkpoint is under way.
+    ``total`` is the number of documents to read, if it is known. Where nothing changed it is complete at
+    once: the upper bound moves, and no checkpoint is under way.
     """
     remembered = {(one.lower, one.upper): one.documents for one in state.slices}
     grown = [one for one in counted if one.documents > remembered.get((one.lower, one.upper), one.documents)]
@@ -163,12 +173,16 @@ def begin(state: State, upper: int, counted: Sequence[Slice]) -> State:
         return replace(state, upper=upper, slices=slices, reason="", failures=0)
     lower = min((one.lower for one in grown), default=state.upper)
     statistics = state.statistics.plus(late_slices=len(grown))
-    return replace(state, running=Running(lower, upper, slices), statistics=statistics)
+    return replace(state, running=Running(lower, upper, slices, total=total), statistics=statistics)
 
 
 def progressed(state: State, **amounts: int) -> State:
     """Something was read and written: an attempt that succeeds ends a row of failures."""
-    return replace(state, statistics=state.statistics.plus(**amounts), reason="", failures=0)
+    running = state.running
+    if running is not None:
+        running = replace(running, done=running.done + amounts.get("documents_processed", 0))
+    statistics = state.statistics.plus(**amounts)
+    return replace(state, running=running, statistics=statistics, reason="", failures=0)
 
 
 def moved(state: State, position: Key) -> State:
@@ -249,6 +263,8 @@ def to_document(identifier: str, state: State) -> dict[str, Any]:
             "upper": running.upper,
             "slices": [list(one) for one in running.slices],
             "position": running.position,
+            "total": running.total,
+            "done": running.done,
         },
     }
 
@@ -271,7 +287,14 @@ def from_document(document: Mapping[str, Any]) -> State:
         ),
         running=None
         if running is None
-        else Running(running["lower"], running["upper"], _slices(running["slices"]), running["position"]),
+        else Running(
+            running["lower"],
+            running["upper"],
+            _slices(running["slices"]),
+            running["position"],
+            running.get("total"),
+            running.get("done", 0),
+        ),
     )
 
 

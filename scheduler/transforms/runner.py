@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from typing import Any
 
 from engine.client import Engine
@@ -55,7 +56,9 @@ class TransformRunner:
     def _load(self) -> Stored:
         stored = self._store.load(self.body.identifier)
         if stored.state.checksum == self.body.checksum:
-            return stored
+            # A new attempt at what failed is what a restart, or being started again, is for.
+            retried = replace(stored.state, status="started")
+            return stored._replace(state=retried) if stored.state.status == "failed" else stored
         # The body says something else than when this was written: every group must be computed again.
         return stored._replace(state=State(checksum=self.body.checksum))
 
@@ -101,7 +104,9 @@ class TransformRunner:
         if state.upper is not None and upper <= state.upper:
             return
         slices = slices_to_count(state, upper) if self.body.sync_field is not None else []
-        following = begin(state, upper, self._source.count(slices))
+        counted = self._source.count(slices)
+        total = self._source.total(upper if slices else None) if state.upper is None else None
+        following = begin(state, upper, counted, total)
         if following.running is not None or time.monotonic() - self._saved_at >= _IDLE_SAVE_SECONDS:
             self._save(following)
         else:

@@ -153,6 +153,9 @@ class TransformService:
         written = before.documents if before is not None else 0
         try:
             runner = self._prepare(entry)
+            if runner.state.status == "finished":
+                entry.given_up = True
+                return False
             earlier = runner.state
             more = runner.step(now)
         except HttpmonError as error:

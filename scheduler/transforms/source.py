@@ -69,6 +69,11 @@ class Source:
         buckets = self._search(request)["aggregations"][_COUNTS]["buckets"]
         return [Slice(*bounds, buckets[str(at)]["doc_count"]) for at, bounds in enumerate(slices)]
 
+    def total(self, upper: int | None) -> int:
+        """How many documents there are with a sync field below ``upper``."""
+        request = search(self._body, [], lower=None, upper=upper, aggregations={})
+        return int(self._search({**request, "track_total_hits": True})["hits"]["total"]["value"])
+
     def page(
         self,
         *,

@@ -61,11 +61,11 @@ class TransformStore:
         return _definition(answer["_source"], answer["_seq_no"])
 
     def set_enabled(self, identifier: str, enabled: bool) -> None:
-        """Let the scheduler run a transform, or not. Raises NotFound."""
+        """Let the scheduler run a transform, or not, and look at its state again. Raises NotFound."""
         self._engine.request(
             "POST",
             f"/{self._index}/_update/{identifier}",
-            body={"doc": {"enabled": enabled}},
+            body={"doc": {"enabled": enabled}, "detect_noop": False},
             params={"refresh": True, "retry_on_conflict": 3},
         )
 
