@@ -21,6 +21,7 @@ from engine.errors import EXIT_DONE, EXIT_INTERRUPTED, HttpmonError
 COMMANDS = (
     "ship",
     "tail",
+    "alerts",
     "render",
     "node",
     "transform",

@@ -48,14 +48,43 @@ class Alert:
         return self.action in OPENING_ACTIONS
 
 
-def latest_alerts_search(size: int, until: datetime | None) -> dict[str, Any]:
-    """The newest ``size`` alert documents, newest first; none after ``until`` if given."""
+@dataclass(frozen=True, slots=True)
+class AlertFilter:
+    """Which alert documents are wanted; what is None does not matter."""
+
+    rule_id: str | None = None
+    action: str | None = None
+    alert_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def alerts_search(wanted: AlertFilter, size: int) -> dict[str, Any]:
+    """The newest ``size`` alert documents of those wanted, newest first."""
+    filters: list[dict[str, Any]] = [{"term": {"event.kind": "alert"}}]
+    for field, value in (
+        ("rule.id", wanted.rule_id),
+        ("event.action", wanted.action),
+        ("httpmon.alert.id", wanted.alert_id),
+    ):
+        if value is not None:
+            filters.append({"term": {field: value}})
+    for bound, moment in (("gte", wanted.since), ("lte", wanted.until)):
+        if moment is not None:
+            filters.append(
+                {"range": {"@timestamp": {bound: moment.isoformat(), "format": "strict_date_optional_time"}}}
+            )
     return {
         "size": size,
         "track_total_hits": False,
-        "query": _alerts_until(until),
+        "query": {"bool": {"filter": filters}},
         "sort": _NEWEST_FIRST,
     }
+
+
+def latest_alerts_search(size: int, until: datetime | None) -> dict[str, Any]:
+    """The newest ``size`` alert documents, newest first; none after ``until`` if given."""
+    return alerts_search(AlertFilter(until=until), size)
 
 
 def latest_by_rule_search(until: datetime | None, *, most_rules: int = 100) -> dict[str, Any]:
@@ -104,15 +133,6 @@ _NEWEST_FIRST = [
     {"@timestamp": {"order": "desc", "unmapped_type": "date"}},
     {"httpmon.alert.seq": {"order": "desc", "unmapped_type": "long"}},
 ]
-
-
-def _alerts_until(until: datetime | None) -> dict[str, Any]:
-    filters: list[dict[str, Any]] = [{"term": {"event.kind": "alert"}}]
-    if until is not None:
-        filters.append(
-            {"range": {"@timestamp": {"lte": until.isoformat(), "format": "strict_date_optional_time"}}}
-        )
-    return {"bool": {"filter": filters}}
 
 
 def _number(value: Any) -> float | None:

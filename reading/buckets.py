@@ -58,3 +58,28 @@ def moment_of(text: str, zone: tzinfo | None) -> datetime:
     if moment.tzinfo is None and zone is not None:
         moment = moment.replace(tzinfo=zone)
     return moment.astimezone(UTC)
+
+
+def past_moment(text: str, zone: tzinfo | None, now: datetime) -> datetime:
+    """A time, or how long ago it was (``2h``), in UTC. Raises UsageError when it is neither."""
+    try:
+        return now - timedelta(seconds=duration_seconds(text))
+    except ValueError:
+        return moment_of(text, zone)
+
+
+def silence_end(duration: str, until: str | None, zone: tzinfo | None, now: datetime) -> datetime:
+    """When something ends that starts now, by its duration or, if given, its end.
+
+    Raises UsageError when one cannot be used, or the end is past.
+    """
+    if until is None:
+        try:
+            ends_at = now + timedelta(seconds=duration_seconds(duration))
+        except ValueError as error:
+            raise UsageError(f"--for: {error}") from None
+    else:
+        ends_at = moment_of(until, zone)
+    if ends_at <= now:
+        raise UsageError("the end is not in the future")
+    return ends_at

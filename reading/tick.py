@@ -150,16 +150,16 @@ def tick_searches(names: Names, question: Question) -> list[Search]:
     """The searches of one tick, (header, body) pairs for ``_msearch``, in the order ``shape_tick`` reads."""
     until = question.end if question.past else None
     return [
-        (_header(names.sections), _sections(question)),
-        (_header(names.traffic), _history(question)),
-        (_header(names.traffic), _interval_documents(question)),
-        (_header(names.traffic), _overall(question)),
-        (_header(names.alerts), latest_alerts_search(question.alerts, until)),
-        (_header(names.alerts), latest_by_rule_search(until)),
-        (_header(names.operations, may_be_absent=True), operations_search(question.end)),
-        (_header(names.raw, may_be_absent=True), _newest_hit()),
-        (_header(names.raw, may_be_absent=True), _unparsed()),
-        (_header(names.raw, may_be_absent=True), _unparsed(_range(question.start, question.end))),
+        (search_header(names.sections), _sections(question)),
+        (search_header(names.traffic), _history(question)),
+        (search_header(names.traffic), _interval_documents(question)),
+        (search_header(names.traffic), _overall(question)),
+        (search_header(names.alerts), latest_alerts_search(question.alerts, until)),
+        (search_header(names.alerts), latest_by_rule_search(until)),
+        (search_header(names.operations, may_be_absent=True), operations_search(question.end)),
+        (search_header(names.raw, may_be_absent=True), _newest_hit()),
+        (search_header(names.raw, may_be_absent=True), _unparsed()),
+        (search_header(names.raw, may_be_absent=True), _unparsed(_range(question.start, question.end))),
     ]
 
 
@@ -210,7 +210,8 @@ def shape_tick(question: Question, answers: Sequence[Mapping[str, Any]]) -> Tick
 # -- the searches ---------------------------------------------------------------------------------------
 
 
-def _header(index: str, *, may_be_absent: bool = False) -> dict[str, Any]:
+def search_header(index: str, *, may_be_absent: bool = False) -> dict[str, Any]:
+    """The header of one search in ``_msearch``; an index that may be absent is empty then."""
     # A table of half the shards would be wrong without looking wrong: rather no answer.
     header: dict[str, Any] = {"index": index, "allow_partial_search_results": False}
     if may_be_absent:
