@@ -165,7 +165,7 @@ def test_ctrl_c_during_the_start_leaves_nothing(tmp_path: Path) -> None:
     starter = subprocess.Popen(
         [sys.executable, "-m", "httpmon", "node", "start"], cwd=ROOT, env=_environment(node)
     )
-    while not is_running(node.folders):
+    while not _processes_of(node.folders):
         assert starter.poll() is None
     starter.send_signal(signal.SIGINT)
     assert starter.wait() == 130
