@@ -64,6 +64,14 @@ def node(tmp_path_factory: pytest.TempPathFactory, taken_port: int) -> Iterator[
         assert not _processes_of(node.folders), "a process was left behind"
 
 
+@pytest.fixture
+def unstarted(tmp_path: Path) -> Iterator[LocalNode]:
+    """A node that a test starts by itself; whatever the test does, it does not outlive it."""
+    node = LocalNode(tmp_path / "node", heap=HEAP)
+    yield node
+    node.stop()
+
+
 def test_a_taken_port_makes_it_use_another_on_loopback_only(node: LocalNode, taken_port: int) -> None:
     host, _, port = (node.status().url or "").removeprefix("http://").partition(":")
     assert host == "127.0.0.1"
@@ -144,13 +152,9 @@ def test_a_folder_in_use_is_refused_even_without_our_lock(node: LocalNode, tmp_p
     assert _request(f"{node.status().url}/_cluster/health")["status"] in ("green", "yellow")
 
 
-def test_a_start_that_is_killed_leaves_a_node_that_stop_finds(tmp_path: Path) -> None:
-    node = LocalNode(tmp_path / "node", heap=HEAP)
-    starter = subprocess.Popen(
-        [sys.executable, "-m", "httpmon", "node", "start"], cwd=ROOT, env=_environment(node)
-    )
-    while not _processes_of(node.folders):
-        assert starter.poll() is None
+def test_a_start_that_is_killed_leaves_a_node_that_stop_finds(unstarted: LocalNode) -> None:
+    node = unstarted
+    starter = _start_until_its_process_is_there(node)
     starter.kill()
     starter.wait()
     # At once: the node's process is hardly there yet and has written no pid.
@@ -160,13 +164,9 @@ def test_a_start_that_is_killed_leaves_a_node_that_stop_finds(tmp_path: Path) ->
     assert not _processes_of(node.folders)
 
 
-def test_ctrl_c_during_the_start_leaves_nothing(tmp_path: Path) -> None:
-    node = LocalNode(tmp_path / "node", heap=HEAP)
-    starter = subprocess.Popen(
-        [sys.executable, "-m", "httpmon", "node", "start"], cwd=ROOT, env=_environment(node)
-    )
-    while not _processes_of(node.folders):
-        assert starter.poll() is None
+def test_ctrl_c_during_the_start_leaves_nothing(unstarted: LocalNode) -> None:
+    node = unstarted
+    starter = _start_until_its_process_is_there(node)
     starter.send_signal(signal.SIGINT)
     assert starter.wait() == 130
     assert not is_running(node.folders)
@@ -275,6 +275,14 @@ def _release_of(jar: Jar) -> Release:
 
 def _environment(node: LocalNode) -> dict[str, str]:
     return os.environ | {"HTTPMON_NODE_HOME": str(node.folders.home), "HTTPMON_NODE_HEAP": HEAP}
+
+
+def _start_until_its_process_is_there(node: LocalNode) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "httpmon", "node", "start"]
+    starter = subprocess.Popen(command, cwd=ROOT, env=_environment(node))
+    while not _processes_of(node.folders):
+        assert starter.poll() is None
+    return starter
 
 
 def _httpmon(node: LocalNode, *arguments: str) -> subprocess.CompletedProcess[str]:
