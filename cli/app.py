@@ -22,6 +22,7 @@ COMMANDS = (
     "ship",
     "tail",
     "alerts",
+    "metrics",
     "render",
     "node",
     "transform",
