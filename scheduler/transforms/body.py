@@ -385,6 +385,8 @@ class _Parser:
         self._object(specification, place, _SOURCES_KNOWN[kind])
         if ("field" in specification) == ("script" in specification):
             raise self._refuse(place, "needs either a field or a script")
+        if "script" in specification:
+            self._object(specification["script"], f"{place}.script")
         if kind == "terms":
             return GroupSource(name, "terms", specification)
         if kind == "histogram":

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from scheduler.transforms.body import Aggregation, Grouping
-from scheduler.transforms.documents import number_name, range_name
+from scheduler.transforms.documents import metric_fields, number_name, range_name
 
 _LONG = frozenset({"value_count", "cardinality"})
 _SOURCE = frozenset({"min", "max"})
-_DOUBLE = frozenset({"sum", "avg", "weighted_avg", "median_absolute_deviation", "bucket_script"})
+_DOUBLE = frozenset({"sum", "avg", "weighted_avg", "median_absolute_deviation"})
 _STATISTICS = ("count", "min", "max", "avg", "sum")
 # Percents that `percentiles` has by default.
 _PERCENTS = (1, 5, 25, 50, 75, 95, 99)
@@ -40,7 +40,8 @@ def deduced_types(grouping: Grouping, source: Mapping[str, str]) -> dict[str, st
     """The type of each output field, by dotted name, given those of the source's fields."""
     types: dict[str, str] = {}
     for group in grouping.groups:
-        kind = "date" if group.kind == "date_histogram" else source.get(group.field or "", "keyword")
+        unknown = "date" if group.kind == "date_histogram" else "keyword"
+        kind = source.get(group.field or "", unknown)
         types[group.name] = _INSTEAD.get(kind, kind)
     return types | _of_aggregations(grouping.aggregations, source, "")
 
@@ -68,14 +69,26 @@ def _of_aggregation(one: Aggregation, source: Mapping[str, str], name: str) -> d
         percents = one.specification.get("percents", _PERCENTS)
         return {f"{name}.{number_name(float(percent))}": "double" for percent in percents}
     if one.kind == "range":
-        # What is inside a range has no type of its own: its numbers are written as 1.0.
-        ranges = one.specification.get("ranges", ())
-        return {} if one.inner else {f"{name}.{range_name(wanted)}": "long" for wanted in ranges}
+        return _of_ranges(one, source, name)
+    if one.kind == "top_metrics":
+        return {f"{name}.{field}": source[field] for field in metric_fields(one) if field in source}
     if one.kind in ("terms", "rare_terms"):
         return {name: FLATTENED}
     if one.kind in ("filter", "missing"):
         return _of_aggregations(one.inner, source, f"{name}.") if one.inner else {name: "long"}
     return {}
+
+
+def _of_ranges(one: Aggregation, source: Mapping[str, str], name: str) -> dict[str, str]:
+    types: dict[str, str] = {}
+    for wanted in one.specification.get("ranges", ()):
+        if not one.inner:
+            types[f"{name}.{range_name(wanted)}"] = "long"
+            continue
+        # By the bounds, even where the range has a key of its own.
+        bounds = {end: value for end, value in wanted.items() if end != "key"}
+        types |= _of_aggregations(one.inner, source, f"{name}.{range_name(bounds)}.")
+    return types
 
 
 def deduced_mappings(types: Mapping[str, str], *, flattened: str) -> dict[str, Any]:

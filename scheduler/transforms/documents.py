@@ -90,7 +90,7 @@ def _value(aggregation: Aggregation, answer: Mapping[str, Any], types: Mapping[s
         case "filter" | "missing":
             return _bucket(aggregation, answer, types, name)
         case "range":
-            return _ranges(aggregation, answer["buckets"], types, name)
+            return _ranges(aggregation, answer["buckets"])
         case "terms" | "rare_terms":
             return {
                 _term_key(bucket): _bucket(aggregation, bucket, types, f"{name}.{_term_key(bucket)}")
@@ -152,9 +152,7 @@ def range_name(bounds: Mapping[str, Any]) -> str:
     return "-".join(number_name(end) for end in ends)
 
 
-def _ranges(
-    aggregation: Aggregation, buckets: Any, types: Mapping[str, str], name: str
-) -> dict[str, int | dict[str, Any]]:
+def _ranges(aggregation: Aggregation, buckets: Any) -> dict[str, int | dict[str, Any]]:
     # The answer always has a key; the engine's own looks like 1.0-10.5.
     named = {one["key"] for one in aggregation.specification.get("ranges", ()) if "key" in one}
     if isinstance(buckets, dict):
@@ -163,7 +161,8 @@ def _ranges(
     for bucket in buckets:
         own = bucket if bucket["key"] in named else {key: bucket.get(key) for key in ("from", "to")}
         key = range_name(own)
-        result[key] = _bucket(aggregation, bucket, types, f"{name}.{key}")
+        # Natively what is inside a range finds no type, so that its numbers are written as 1.0.
+        result[key] = _bucket(aggregation, bucket, {}, key)
     return result
 
 
@@ -171,13 +170,18 @@ def _term_key(bucket: Mapping[str, Any]) -> str:
     return str(bucket.get("key_as_string", bucket["key"]))
 
 
+def metric_fields(aggregation: Aggregation) -> list[str]:
+    """The fields that a ``top_metrics`` aggregation keeps."""
+    metrics = aggregation.specification.get("metrics", [])
+    return [one["field"] for one in (metrics if isinstance(metrics, list) else [metrics])]
+
+
 def _top_metrics(aggregation: Aggregation, answer: Mapping[str, Any]) -> dict[str, str]:
-    metrics = aggregation.specification.get("metrics", {})
-    fields = [one["field"] for one in (metrics if isinstance(metrics, list) else [metrics])]
     top = answer.get("top") or []
     values = top[0]["metrics"] if top else {}
     # Natively always texts, and the text "null" where there is no value.
-    return {name: "null" if values.get(name) is None else str(values[name]) for name in fields}
+    texts = {field: values.get(field) for field in metric_fields(aggregation)}
+    return {field: "null" if value is None else str(value) for field, value in texts.items()}
 
 
 def _set(document: dict[str, Any], name: str, value: Any) -> None:

@@ -20,8 +20,10 @@ def ordered_sources(grouping: Grouping) -> list[GroupSource]:
     """Dates first, then numbers, then terms: so a page holds neighbours in time.
 
     Elasticsearch orders them so too, and thereby the rows of a preview; among the terms, by the place that
-    Java's HashMap gives their names.
+    Java's HashMap gives their names. The keys of ``latest`` stay as they are listed.
     """
+    if not grouping.aggregations:
+        return list(grouping.groups)
     rank = {"date_histogram": 0, "histogram": 1, "terms": 2}
     return sorted(grouping.groups, key=lambda group: (rank[group.kind], _hash_place(group.name), group.name))
 

@@ -177,6 +177,14 @@ AGGREGATIONS: dict[str, tuple[dict[str, Any], Any, Any]] = {
         {"*-1": 0, "1-10_5": 2},
         {"*-1": 0, "1-10_5": 0},
     ),
+    "range named by its bounds with others inside": (
+        {
+            "range": {"field": "status", "ranges": [{"from": 0}]},
+            "aggs": {"n": {"value_count": {"field": "status"}}},
+        },
+        {"0-*": {"n": 2.0}},
+        {"0-*": {"n": 1.0}},
+    ),
     "range with others inside": (
         {
             "range": {"field": "status", "ranges": [{"key": "all", "from": 0}]},
@@ -273,7 +281,7 @@ GROUPS: dict[str, tuple[dict[str, Any], list[tuple[Any, int]]]] = {
     "terms of booleans": ({"terms": {"field": "secure"}}, [(False, 1), (True, 1)]),
     "terms of a field that is not there": ({"terms": {"field": "nothing"}}, []),
     "terms of a script": (
-        {"terms": {"script": "doc['status'].value >= 400 ? 'bad' : 'good'"}},
+        {"terms": {"script": {"source": "doc['status'].value >= 400 ? 'bad' : 'good'"}}},
         [("bad", 2), ("good", 2)],
     ),
     "histogram of a long": (
@@ -374,6 +382,17 @@ def test_latest_makes_a_row_of_each_value_of_its_key(run: Run) -> None:
     documents = run(latest={"unique_key": ["tags"], "sort": "@timestamp"}).documents
 
     assert [one.get("tags") for one in documents] == [None, ["a", "b"], ["b"]]
+
+
+def test_latest_orders_rows_by_its_keys_as_they_are_listed(run: Run) -> None:
+    documents = run(latest={"unique_key": ["tags", "section"], "sort": "@timestamp"}).documents
+
+    assert [(one.get("tags"), one.get("section")) for one in documents] == [
+        (None, None),
+        (None, "/empty"),
+        (["a", "b"], "/api"),
+        (["b"], "/api"),
+    ]
 
 
 # -- refusals --------------------------------------------------------------------------------------------
