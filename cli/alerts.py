@@ -56,6 +56,7 @@ def list_(
     from datetime import UTC, datetime
 
     from cli.context import loaded_settings, open_engine
+    from cli.logs import tell
     from reading.alert_list import alert_line, alert_status_object
     from reading.alerts import AlertFilter
     from reading.buckets import BUCKET_SECONDS, past_moment
@@ -92,7 +93,7 @@ def list_(
                 Pace(BUCKET_SECONDS // 2, 0.0),
                 read=lambda _: read_alerts(engine, loaded.settings.names, wanted, size),
                 show=show,
-                complain=lambda text: typer.echo(f"httpmon: {text}", err=True),
+                complain=tell,
                 now=lambda: datetime.now(UTC),
                 wait=time.sleep,
             )

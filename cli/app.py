@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from engine.errors import EXIT_DONE, EXIT_INTERRUPTED, HttpmonError
+from engine.errors import EXIT_DONE, EXIT_INTERRUPTED, HttpmonError, UsageError
 
 # Each command: its module in this package, in the order of the help page. A module has `app` (a group of
 # commands, added under the module's name) or `command` (one command).
@@ -53,7 +53,20 @@ def _global_options(
         bool | None, typer.Option("--insecure", help="Accept any certificate.", show_default=False)
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    log_level: Annotated[
+        str, typer.Option(help="What is told on standard error: debug, info, warning or error.")
+    ] = "info",
+    log_format: Annotated[
+        str, typer.Option(help="How it is told: text or json (an object a line).")
+    ] = "text",
 ) -> None:
+    from cli.logs import LEVELS, configure_logging
+
+    if log_level not in LEVELS:
+        raise UsageError(f"--log-level {log_level}: it is {', '.join(LEVELS)}")
+    if log_format not in ("text", "json"):
+        raise UsageError(f"--log-format {log_format}: it is text or json")
+    configure_logging(log_level, "json" if log_format == "json" else "text")
     context.obj = {
         "config": config,
         "options": {"engine.url": url, "namespace": namespace, "engine.insecure": insecure or None},
@@ -76,7 +89,9 @@ def run() -> int:
     except HttpmonError as error:
         if "--debug" in sys.argv:
             traceback.print_exc()
-        typer.echo(f"httpmon: {error}", err=True)
+        from cli.logs import tell
+
+        tell(str(error), level=40)
         return error.exit_code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

@@ -16,12 +16,14 @@ def command(
     top: Annotated[int, typer.Option(min=1, max=1000, help="How many sections get metrics.")] = 20,
 ) -> None:
     """Answer Prometheus at /metrics with traffic, sections, freshness and open alerts."""
+    import logging
     import threading
     from datetime import UTC, datetime
 
     from prometheus_client import CollectorRegistry, start_http_server
 
     from cli.context import loaded_settings, open_engine
+    from cli.logs import tell
     from engine.errors import EngineError, HttpmonError
     from reading.buckets import BUCKET_SECONDS, last_complete_end
     from reading.console import read_tick
@@ -53,7 +55,7 @@ def command(
             except EngineError as error:
                 if str(error) != told:
                     told = str(error)
-                    typer.echo(f"httpmon: {error}", err=True)
+                    tell(str(error), logging.WARNING)
                 return None
             told = ""
             return tick

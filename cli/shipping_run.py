@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from threading import Event
 from typing import TYPE_CHECKING
 
-import typer
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -126,7 +124,9 @@ def signals_stop() -> Iterator[Event]:
 
 def notify(line: str) -> None:
     """Say something about the run, beside its output."""
-    typer.echo(f"httpmon: {line}", err=True)
+    from cli.logs import tell
+
+    tell(line)
 
 
 def describe(progress: Progress) -> str:

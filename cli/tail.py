@@ -44,6 +44,7 @@ def command(
     from datetime import UTC, datetime
 
     from cli.context import loaded_settings, open_engine
+    from cli.logs import tell
     from cli.terminal import draws_blocks, live_terminal
     from engine.errors import UsageError
     from reading.buckets import floor_time, interval_seconds, last_complete_end, moment_of
@@ -104,7 +105,7 @@ def command(
                 pace,
                 read=lambda end: read_tick(engine, names, replace(question, end=end)),
                 show=show,
-                complain=lambda text: typer.echo(f"httpmon: {text}", err=True),
+                complain=tell,
                 now=now,
                 wait=time.sleep,
             )
