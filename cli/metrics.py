@@ -26,22 +26,21 @@ def command(
     from cli.logs import tell
     from engine.errors import EngineError, HttpmonError
     from reading.buckets import BUCKET_SECONDS, last_complete_end
-    from reading.console import read_tick
+    from reading.console import read_tick, rule_in_force
     from reading.listen import listen_address
     from reading.metrics import TickCollector
-    from reading.rule import HIGH_TRAFFIC, traffic_rule
     from reading.tick import Question
 
     host, port = listen_address(listen)
     loaded = loaded_settings(context)
     names = loaded.settings.names
-    rule = traffic_rule(loaded.settings.parameters.get(HIGH_TRAFFIC, {}))
     told = ""
 
     def now() -> datetime:
         return datetime.now(UTC)
 
     with open_engine(loaded) as engine:
+        rule = rule_in_force(engine, loaded.settings)
 
         def read() -> Tick | None:
             nonlocal told

@@ -48,43 +48,43 @@ def command(
     from cli.terminal import draws_blocks, live_terminal
     from engine.errors import UsageError
     from reading.buckets import floor_time, interval_seconds, last_complete_end, moment_of
-    from reading.console import acknowledge_open, read_tick
+    from reading.console import acknowledge_open, read_tick, rule_in_force
     from reading.follow import Pace, follow
     from reading.plain import render_tick
-    from reading.rule import HIGH_TRAFFIC, traffic_rule
     from reading.tick import Question, sort_key
     from reading.tick_json import tick_object
 
     if format not in ("table", "json"):
         raise UsageError(f"--format {format}: it is table or json")
+    seconds, sorted_by = interval_seconds(interval), sort_key(sort)
     zone = UTC if utc else None
+    past = None if at is None else floor_time(moment_of(at, zone), seconds)
     loaded = loaded_settings(context)
     names = loaded.settings.names
-    rule = traffic_rule(loaded.settings.parameters.get(HIGH_TRAFFIC, {}))
-    pace = Pace(interval_seconds(interval), rule.reading_delay_seconds)
 
     def now() -> datetime:
         return datetime.now(UTC)
 
-    question = Question(
-        end=last_complete_end(now(), pace.interval_seconds, pace.delay_seconds),
-        seconds=pace.interval_seconds,
-        window_seconds=rule.window_seconds,
-        top=top,
-        alerts=alerts,
-        sort=sort_key(sort),
-    )
-    if at is not None:
-        question = replace(question, end=floor_time(moment_of(at, zone), pace.interval_seconds), past=True)
-
-    def show(tick: Tick) -> None:
-        if format == "json":
-            typer.echo(json.dumps(tick_object(tick, rule, now=now())))
-        else:
-            typer.echo(render_tick(tick, rule, now=now(), zone=zone) + "\n")
-
     with open_engine(loaded) as engine:
-        if once or at is not None:
+        rule = rule_in_force(engine, loaded.settings)
+        pace = Pace(seconds, rule.reading_delay_seconds)
+        question = Question(
+            end=past or last_complete_end(now(), seconds, pace.delay_seconds),
+            seconds=seconds,
+            window_seconds=rule.window_seconds,
+            top=top,
+            alerts=alerts,
+            past=past is not None,
+            sort=sorted_by,
+        )
+
+        def show(tick: Tick) -> None:
+            if format == "json":
+                typer.echo(json.dumps(tick_object(tick, rule, now=now())))
+            else:
+                typer.echo(render_tick(tick, rule, now=now(), zone=zone) + "\n")
+
+        if once or past is not None:
             show(read_tick(engine, names, question))
         elif format == "table" and not plain and live_terminal():
             from cli.live_view import show_live

@@ -76,6 +76,14 @@ def render_all(settings: Settings, engine: Capabilities) -> list[Rendered]:
     return rendered
 
 
+def render_one(settings: Settings, engine: Capabilities, kind: Kind, stem: str) -> Rendered | None:
+    """Render one template; None if there is none of this kind and stem. Raises as ``render_all`` does."""
+    for template in find_templates(settings.packs):
+        if (template.kind, template.stem) == (kind, stem):
+            return _render(_environment(settings.packs), template, settings, engine)
+    return None
+
+
 def object_name(kind: Kind, stem: str, names: Names) -> str:
     """What the object of a template is called in the cluster. Raises TemplateError for an unknown store."""
     if kind != "store":

@@ -87,9 +87,12 @@ def latest_alerts_search(size: int, until: datetime | None) -> dict[str, Any]:
     return alerts_search(AlertFilter(until=until), size)
 
 
-def latest_by_rule_search(until: datetime | None, *, most_rules: int = 100) -> dict[str, Any]:
-    """The newest alert document of each rule: it tells whether the rule's alert is open."""
-    return latest_alerts_search(most_rules, until) | {"collapse": {"field": "rule.id"}}
+def latest_by_alert_search(until: datetime | None, *, most: int = 200) -> dict[str, Any]:
+    """The newest document of each of the newest alerts: it tells whether the alert is open.
+
+    A rule may have several alerts at a time, one for each client or section, so rules do not do.
+    """
+    return latest_alerts_search(most, until) | {"collapse": {"field": "httpmon.alert.id"}}
 
 
 def shape_alert(source: Mapping[str, Any]) -> Alert:

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from engine.capabilities import Capabilities
 from engine.client import Engine, raise_for_error
-from engine.errors import Conflict, NotFound, NotProvisioned
+from engine.errors import Conflict, EngineError, NotFound, NotProvisioned
 from provisioning.names import Names
-from reading.alerts import Alert, AlertFilter, alerts_search, latest_by_rule_search, shape_alerts
+from provisioning.rendering import render_one
+from provisioning.settings import Settings
+from reading.alerts import Alert, AlertFilter, alerts_search, latest_by_alert_search, shape_alerts
 from reading.operations import (
     Operations,
     acknowledgement_document,
@@ -22,10 +25,14 @@ from reading.operations import (
     shape_operations,
     silence_document,
 )
+from reading.rule import HIGH_TRAFFIC, TrafficRule, rule_of_watch
 from reading.tick import Question, Search, Tick, search_header, shape_tick, tick_searches
 
 # A tick that takes longer than an interval is late for the next one.
 _TIMEOUT_SECONDS = 10.0
+
+# A watch's parameters are the same on every engine.
+_ANY_ENGINE = Capabilities(flavour="opensearch", version=(3, 0, 0), version_text="3.0.0")
 
 
 def read_tick(engine: Engine, names: Names, question: Question) -> Tick:
@@ -39,7 +46,7 @@ class AlertLog:
 
     Attributes:
         alerts: the wanted ones, oldest first.
-        open_alerts: the newest document of each rule whose alert is open.
+        open_alerts: the newest document of each alert that is open.
         operations: what people did about alerts.
         read_at: the moment, UTC.
     """
@@ -59,20 +66,43 @@ class AlertLog:
         )
 
 
+def rule_in_force(engine: Engine, settings: Settings) -> TrafficRule:
+    """The high-traffic rule as it is installed; as the settings would make it where it cannot be asked for.
+
+    Raises TemplateError or SettingsError when the settings cannot be rendered.
+    """
+    names = settings.names
+    watch = names.of(HIGH_TRAFFIC)
+    # Where the scheduler runs the watches its store has the body, elsewhere the engine has it.
+    for path, keys in (
+        (f"/{names.watch_store}/_doc/{watch}", ("_source", "body")),
+        (f"/_watcher/watch/{watch}", ("watch",)),
+    ):
+        try:
+            body = engine.request("GET", path)
+        except EngineError:  # not there, not permitted, or away: the reading itself will tell
+            continue
+        for key in keys:
+            body = body.get(key) or {}
+        return rule_of_watch(body)
+    rendered = render_one(settings, _ANY_ENGINE, "watch", HIGH_TRAFFIC)
+    return rule_of_watch({} if rendered is None else rendered.body)
+
+
 def read_alerts(engine: Engine, names: Names, wanted: AlertFilter, size: int) -> AlertLog:
     """Ask for alert documents and what was done about them, in one round trip; raises as ``ask`` does."""
     now = datetime.now(UTC)
-    alerts, by_rule, operations = ask(
+    alerts, by_alert, operations = ask(
         engine,
         [
             (search_header(names.alerts), alerts_search(wanted, size)),
-            (search_header(names.alerts), latest_by_rule_search(None)),
+            (search_header(names.alerts), latest_by_alert_search(None)),
             (search_header(names.operations, may_be_absent=True), operations_search(now)),
         ],
     )
     return AlertLog(
         alerts=shape_alerts(alerts),
-        open_alerts=tuple(alert for alert in shape_alerts(by_rule) if alert.opens),
+        open_alerts=tuple(alert for alert in shape_alerts(by_alert) if alert.opens),
         operations=shape_operations(operations),
         read_at=now,
     )

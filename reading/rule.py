@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from engine.errors import SettingsError
-from provisioning.settings import duration_seconds
 from reading.buckets import BUCKET_SECONDS
 
 HIGH_TRAFFIC = "high_traffic"
@@ -37,30 +35,22 @@ class TrafficRule:
         return self.evaluation_delay_seconds + 1.0
 
 
-def traffic_rule(parameters: Mapping[str, Any]) -> TrafficRule:
-    """Read the rule out of its parameters in force; what they lack keeps the default.
+def rule_of_watch(body: Mapping[str, Any]) -> TrafficRule:
+    """Read the rule out of the body of its watch, whose ``metadata`` holds the parameters in force.
 
-    Raises SettingsError when one cannot be used.
+    What it lacks, as the watch of a pack of somebody's own may, keeps the default.
     """
+    metadata: Mapping[str, Any] = body.get("metadata") or {}
     default = TrafficRule()
-    try:
-        window = _seconds(parameters.get("window", default.window_seconds))
-        rule = TrafficRule(
-            threshold=float(parameters.get("threshold", default.threshold)),
-            window_seconds=int(window),
-            evaluation_delay_seconds=_seconds(
-                parameters.get("evaluation_delay", default.evaluation_delay_seconds)
-            ),
-        )
-    except (TypeError, ValueError) as error:
-        raise SettingsError(f"parameters.{HIGH_TRAFFIC}: {error}") from None
-    if window <= 0 or window % BUCKET_SECONDS:
-        raise SettingsError(
-            f"parameters.{HIGH_TRAFFIC}.window: {parameters['window']} is no whole number of "
-            f"{BUCKET_SECONDS} s buckets"
-        )
-    return rule
 
+    def number(name: str, otherwise: float) -> float:
+        value = metadata.get(name)
+        return float(value) if isinstance(value, int | float) and value > 0 else otherwise
 
-def _seconds(value: Any) -> float:
-    return duration_seconds(value) if isinstance(value, str) else float(value)
+    window = int(number("window", default.window_seconds)) // BUCKET_SECONDS * BUCKET_SECONDS
+    threshold = metadata.get("threshold")
+    return TrafficRule(
+        threshold=float(threshold) if isinstance(threshold, int | float) else default.threshold,
+        window_seconds=max(window, BUCKET_SECONDS),
+        evaluation_delay_seconds=number("evaluation_delay", default.evaluation_delay_seconds),
+    )

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 from engine.errors import UsageError
 from provisioning.names import Names
-from reading.alerts import Alert, latest_alerts_search, latest_by_rule_search, parse_time, shape_alerts
+from reading.alerts import Alert, latest_alerts_search, latest_by_alert_search, parse_time, shape_alerts
 from reading.buckets import BUCKET_SECONDS
 from reading.operations import Operations, operations_search, shape_operations
 
@@ -110,7 +110,7 @@ class Tick:
         history: hits of each bucket of the history, oldest first.
         top: for ``clients``, ``paths`` and ``agents``: names with hits, by falling hits.
         alerts: the newest alert documents, oldest first.
-        open_alerts: the newest document of each rule whose alert is open.
+        open_alerts: the newest document of each alert that is open.
         operations: what people did about the alerts, with the silences not ended at ``question.end``.
         newest_summary: start of the newest summarised bucket; None while there is none.
         newest_hit: event time of the newest raw hit; None while there is none.
@@ -155,7 +155,7 @@ def tick_searches(names: Names, question: Question) -> list[Search]:
         (search_header(names.traffic), _interval_documents(question)),
         (search_header(names.traffic), _overall(question)),
         (search_header(names.alerts), latest_alerts_search(question.alerts, until)),
-        (search_header(names.alerts), latest_by_rule_search(until)),
+        (search_header(names.alerts), latest_by_alert_search(until)),
         (search_header(names.operations, may_be_absent=True), operations_search(question.end)),
         (search_header(names.raw, may_be_absent=True), _newest_hit()),
         (search_header(names.raw, may_be_absent=True), _unparsed()),
@@ -165,9 +165,18 @@ def tick_searches(names: Names, question: Question) -> list[Search]:
 
 def shape_tick(question: Question, answers: Sequence[Mapping[str, Any]]) -> Tick:
     """Shape the answers to ``tick_searches``, none of which may hold an error."""
-    sections, history, documents, overall, alerts, by_rule, operations, newest_hit, unparsed, unparsed_now = (
-        answers
-    )
+    (
+        sections,
+        history,
+        documents,
+        overall,
+        alerts,
+        by_alert,
+        operations,
+        newest_hit,
+        unparsed,
+        unparsed_now,
+    ) = answers
     named, total, distinct = _shape_sections(sections["aggregations"], question)
     counts_by_bucket = {
         parse_time(source["@timestamp"]): int(source["httpmon"]["hits"]) for source in _sources(history)
@@ -198,7 +207,7 @@ def shape_tick(question: Question, answers: Sequence[Mapping[str, Any]]) -> Tick
         history=tuple(curve[-(question.history_seconds // BUCKET_SECONDS) :]),
         top={kind: _merged_top(summaries, kind, question.top) for kind in TOP_KINDS},
         alerts=shape_alerts(alerts),
-        open_alerts=tuple(alert for alert in shape_alerts(by_rule) if alert.opens),
+        open_alerts=tuple(alert for alert in shape_alerts(by_alert) if alert.opens),
         operations=shape_operations(operations),
         newest_summary=None if newest is None else parse_time(newest),
         newest_hit=hit_times[0] if hit_times else None,

@@ -1,31 +1,26 @@
-"""Guards that the traffic line follows the parameters in force of the high-traffic watch."""
+"""Guards that the traffic line follows the high-traffic watch as it is."""
 
 from __future__ import annotations
 
 import pytest
 
-from engine.errors import SettingsError
-from reading.rule import TrafficRule, traffic_rule
+from reading.rule import TrafficRule, rule_of_watch
 
 
-def test_defaults_and_given_parameters() -> None:
-    assert traffic_rule({}) == TrafficRule(10.0, 120, 7.0)
-    given = {"threshold": 2, "window": "30s", "evaluation_delay": "5s"}
-    assert traffic_rule(given) == TrafficRule(2.0, 30, 5.0)
+def test_the_parameters_in_force_are_those_of_the_watch() -> None:
+    metadata = {"threshold": 2.5, "window": 30, "evaluation_delay": 5, "rule_name": "High traffic"}
+    assert rule_of_watch({"metadata": metadata}) == TrafficRule(2.5, 30, 5.0)
+
+
+@pytest.mark.parametrize("body", [{}, {"metadata": None}, {"metadata": {"window": "2m", "threshold": None}}])
+def test_a_watch_of_another_make_keeps_the_defaults(body: dict[str, object]) -> None:
+    assert rule_of_watch(body) == TrafficRule(10.0, 120, 7.0)
+
+
+def test_a_window_is_whole_buckets() -> None:
+    assert rule_of_watch({"metadata": {"window": 39}}).window_seconds == 30
+    assert rule_of_watch({"metadata": {"window": 3}}).window_seconds == 10
 
 
 def test_it_is_read_a_second_after_the_watch_decides() -> None:
-    assert traffic_rule({"evaluation_delay": "5s"}).reading_delay_seconds == 6.0
-
-
-@pytest.mark.parametrize(
-    ("parameters", "message"),
-    [
-        ({"window": "15s"}, "window: 15s is no whole number of 10 s buckets"),
-        ({"window": "long"}, "'long' is no duration"),
-        ({"threshold": "many"}, "parameters.high_traffic: could not convert"),
-    ],
-)
-def test_what_cannot_be_used_is_refused(parameters: dict[str, object], message: str) -> None:
-    with pytest.raises(SettingsError, match=message):
-        traffic_rule(parameters)
+    assert rule_of_watch({"metadata": {"evaluation_delay": 5}}).reading_delay_seconds == 6.0

@@ -56,7 +56,7 @@ def answers(**given: dict[str, Any]) -> list[dict[str, Any]]:
             }
         },
         "alerts": found(),
-        "by_rule": found(),
+        "by_alert": found(),
         "operations": found(),
         "newest_hit": found(),
         "unparsed": found(),
@@ -97,8 +97,8 @@ def test_only_raw_data_and_operations_may_be_absent() -> None:
 
 
 def test_the_past_shows_no_alert_of_its_future() -> None:
-    (*_, alerts, by_rule, _, _, _, _) = tick_searches(Names(), Question(end=END, past=True))
-    for _, body in (alerts, by_rule):
+    (*_, alerts, by_alert, _, _, _, _) = tick_searches(Names(), Question(end=END, past=True))
+    for _, body in (alerts, by_alert):
         assert body["query"]["bool"]["filter"][1]["range"]["@timestamp"]["lte"] == END.isoformat()
     (*_, alerts, _, _, _, _, _) = tick_searches(Names(), Question(end=END))
     assert len(alerts[1]["query"]["bool"]["filter"]) == 1
@@ -180,7 +180,7 @@ def test_alerts_come_oldest_first_and_only_unrecovered_ones_are_open() -> None:
         document("high-traffic", "recovered", "2026-03-01T12:00:00.000Z"),
         document("errors", "triggered", "2026-03-01T11:00:00Z"),
     ]
-    tick = shape_tick(Question(end=END), answers(alerts=found(*newest_first), by_rule=found(*newest_first)))
+    tick = shape_tick(Question(end=END), answers(alerts=found(*newest_first), by_alert=found(*newest_first)))
     assert [alert.action for alert in tick.alerts] == ["triggered", "recovered"]
     assert [alert.rule_id for alert in tick.open_alerts] == ["errors"]
     assert tick.alerts[0].time == datetime(2026, 3, 1, 11, tzinfo=UTC)
