@@ -43,6 +43,8 @@ ENVIRONMENT_PREFIX = "HTTPMON_"
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_HOUR_SECONDS = 3600.0
+_SHORTEST_RETENTION_SECONDS = 2 * _HOUR_SECONDS
 # A data stream's namespace: lower case, none of the characters an index name refuses, no hyphen
 # (Elastic's data stream naming scheme), and short enough for every name made of it.
 _NAMESPACE = re.compile(r"[a-z0-9][a-z0-9_.]{0,63}")
@@ -146,6 +148,40 @@ class SummarySettings(_Group):
         return self
 
 
+class RetentionSettings(_Group):
+    """How long data is kept; everything for ever where nothing is set."""
+
+    raw: Duration | None = Field(None, description="how long raw documents are kept")
+    summaries: Duration | None = Field(None, description="how long 10-second summaries are kept")
+
+    @model_validator(mode="after")
+    def _each_tier_outlives_what_it_is_made_of(self) -> RetentionSettings:
+        raw = None if self.raw is None else duration_seconds(self.raw)
+        if raw is not None and raw < _SHORTEST_RETENTION_SECONDS:
+            raise ValueError(f"raw {self.raw} is less than 2h")
+        if self.summaries is None:
+            return self
+        if raw is None:
+            raise ValueError("summaries cannot expire before raw documents do: set raw, too")
+        if duration_seconds(self.summaries) < raw + _HOUR_SECONDS:
+            raise ValueError(
+                f"summaries {self.summaries} must be kept an hour longer than raw documents, {self.raw}"
+            )
+        return self
+
+    @property
+    def late_after_seconds(self) -> int | None:
+        """With what arrival lag a line is late, so that its bucket is not computed anew; None for never.
+
+        A bucket is computed from raw documents, so these must all be there still. They are for the lag of a
+        line that is not late, and for a quarter of the retention, at most a day, that the scheduler may rest.
+        """
+        if self.raw is None:
+            return None
+        kept = duration_seconds(self.raw)
+        return int(kept - min(kept / 4, 24 * _HOUR_SECONDS))
+
+
 class NodeSettings(_Group):
     """The embedded node."""
 
@@ -200,6 +236,7 @@ class Settings(BaseSettings):
     )
     engine: EngineSettings = EngineSettings()
     summaries: SummarySettings = SummarySettings()
+    retention: RetentionSettings = RetentionSettings()
     node: NodeSettings = NodeSettings()
     ship: ShipSettings = ShipSettings()
     parameters: dict[str, dict[str, Any]] = Field(

@@ -114,6 +114,16 @@ class TransformService:
         known = [upper for upper in uppers if upper is not None]
         return _instant(min(known)) if known and len(known) == len(uppers) else None
 
+    def uppers(self) -> dict[str, datetime | None]:
+        """Up to which instant each enabled transform has come, by id; None before its first checkpoint."""
+        states = {
+            identifier: entry.runner.state.upper if entry.runner is not None else None
+            for identifier, entry in self._entries.items()
+        }
+        return {
+            identifier: None if upper is None else _instant(upper) for identifier, upper in states.items()
+        }
+
     # -- definitions -------------------------------------------------------------------------------------
 
     def _look(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from engine.client import Engine
 from provisioning.rendering import Rendered, render_all
 from provisioning.settings import Settings
-from scheduler.transforms.service import TransformResult, TransformService
+from scheduler.transforms.service import TransformService
 from tests.node.access_log import install_access
 
 
@@ -62,16 +62,16 @@ def define(engine: Engine, settings: Settings, identifier: str, body: Mapping[st
     engine.request("PUT", path, body=document, params={"refresh": "true"})
 
 
-def settle(engine: Engine, service: TransformService, *, ticks: int = 500) -> list[TransformResult]:
-    """Tick until every transform has passed the present instant; the last results."""
+def settle(engine: Engine, service: TransformService, *, ticks: int = 2000) -> None:
+    """Tick until every transform has passed the present instant."""
     present = engine.now()
     for _ in range(ticks):
-        results = service.tick()
-        if results and all(one.upper is not None and one.upper > present for one in results):
-            return results
-        reasons = [one.reason for one in results if one.outcome == "failed"]
-        assert not reasons, reasons
-    raise AssertionError(f"not settled after {ticks} ticks: {results}")
+        for result in service.tick():
+            assert result.outcome != "failed", result
+        uppers = service.uppers().values()
+        if uppers and all(upper is not None and upper > present for upper in uppers):
+            return
+    raise AssertionError(f"not settled after {ticks} ticks: {service.uppers()}")
 
 
 def send_lines(engine: Engine, settings: Settings, lines: Sequence[str], *, first: int = 0) -> None:
