@@ -24,6 +24,7 @@ COMMANDS = (
     "alerts",
     "metrics",
     "render",
+    "provision",
     "node",
     "transform",
     "config",

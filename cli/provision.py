@@ -1,0 +1,76 @@
+"""``httpmon provision``: brings the cluster to what the templates say, and says what for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from provisioning.steps import Plan, Step
+
+
+def command(
+    context: typer.Context,
+    plan_only: Annotated[bool, typer.Option("--plan", help="Only print the plan.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only print the plan; exit 3 if it changes anything.")
+    ] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Show each place that differs.")] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove what is httpmon's and no longer rendered.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Take over objects that httpmon did not make.")
+    ] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Let failed transforms try again.")] = False,
+    wait: Annotated[int, typer.Option(min=0, help="Seconds to wait for replaced summaries to fill.")] = 60,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="TEMPLATE.PARAMETER=VALUE; may be repeated.", show_default=False),
+    ] = None,
+) -> None:
+    """Install or update everything httpmon needs in the cluster; a second run changes nothing."""
+    from cli.context import loaded_settings, open_engine
+    from engine.errors import EXIT_PLAN_HAS_CHANGES
+    from provisioning.installation import plan_installation, provision
+    from provisioning.steps import Options
+
+    loaded = loaded_settings(context, assignments=assignments)
+    options = Options(force=force, prune=prune, repair=repair)
+    with open_engine(loaded) as engine:
+        plan = plan_installation(engine, loaded.settings, options)
+        _print_plan(plan.steps, diff=diff)
+        if check and (plan.changes or plan.refused):
+            raise typer.Exit(EXIT_PLAN_HAS_CHANGES)
+        if check or plan_only:
+            return
+        left = provision(engine, loaded.settings, options, plan=plan, on_step=_print_step, wait_seconds=wait)
+    typer.echo(_summary(plan, left))
+
+
+def _print_plan(steps: Sequence[Step], *, diff: bool) -> None:
+    from tabulate import tabulate
+
+    rows = [(step.kind, step.name, step.action, step.why) for step in steps]
+    typer.echo(tabulate(rows, headers=("kind", "name", "action", "why"), disable_numparse=True))
+    if not diff:
+        return
+    for step in steps:
+        for change in step.changes:
+            typer.echo(f"{step.kind} {step.name}: {change}")
+
+
+def _print_step(step: Step) -> None:
+    typer.echo(f"{step.action} {step.kind} {step.name}: done", err=True)
+
+
+def _summary(plan: Plan, left: Plan) -> str:
+    if left.waiting:
+        names = ", ".join(f"{step.kind} {step.name}: {step.why}" for step in left.waiting)
+        return f"not finished yet: {names}; run httpmon provision again to finish"
+    if not plan.changes:
+        return "nothing to do"
+    return f"{len(plan.changes)} objects changed"

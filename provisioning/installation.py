@@ -1,0 +1,63 @@
+"""One installation in a cluster: plan it and apply the plan, from Python as from the command line."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from engine.client import Engine
+from provisioning.apply import apply_plan
+from provisioning.desired import desired_state
+from provisioning.facts import gather_facts
+from provisioning.plan import build_plan
+from provisioning.rendering import render_all
+from provisioning.settings import Settings
+from provisioning.steps import Options, Plan, Step
+
+# How often a replacement that fills is looked at.
+_LOOK_EVERY_SECONDS = 1.0
+
+
+def plan_installation(engine: Engine, settings: Settings, options: Options | None = None) -> Plan:
+    """What would have to be done; only reads. Raises what rendering and ``Engine.request`` raise."""
+    capabilities = engine.capabilities()
+    desired = desired_state(render_all(settings, capabilities), settings, capabilities)
+    return build_plan(gather_facts(engine, settings.names), desired, options or Options())
+
+
+def provision(
+    engine: Engine,
+    settings: Settings,
+    options: Options | None = None,
+    *,
+    plan: Plan | None = None,
+    on_step: Callable[[Step], None] = lambda _: None,
+    wait_seconds: float = 0.0,
+) -> Plan:
+    """Bring the cluster to what is rendered, and return the plan that is left: all ``unchanged``, or waiting.
+
+    Args:
+        engine: the cluster.
+        settings: what to install.
+        options: how far to go.
+        plan: the plan to apply, where it was made and shown before.
+        on_step: told of each step when it is done.
+        wait_seconds: how long to wait for new versions of summaries to fill, before their old ones go. What
+            is not done by then, a later run finishes.
+
+    Raises:
+        PlanRefused: nothing was done.
+        ApplyStopped: a step failed.
+    """
+    deadline = time.monotonic() + wait_seconds
+    if plan is None:
+        plan = plan_installation(engine, settings, options)
+    while True:
+        for step in apply_plan(engine, plan):
+            on_step(step)
+        if not plan.waiting:
+            return plan
+        if time.monotonic() > deadline:
+            return plan
+        time.sleep(_LOOK_EVERY_SECONDS)
+        plan = plan_installation(engine, settings, options)

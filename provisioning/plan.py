@@ -1,0 +1,211 @@
+"""The plan: from what is and what should be to the steps between. Pure; nothing here asks a cluster.
+
+Each step says why it is taken, and each step that does nothing says why not. Plain kinds are compared one by
+one; indices, which are versioned together with the transforms that write them, are in ``versions``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from provisioning import requests
+from provisioning.compare import differences, flat_settings, merged
+from provisioning.desired import Desired, Wanted
+from provisioning.executors import Executor
+from provisioning.facts import Facts, FoundKind
+from provisioning.stamp import ObjectKind, read_stamp
+from provisioning.steps import Options, Plan, Step, judge, named
+from provisioning.versions import index_updates, plan_versions
+
+# The order in which objects depend on one another: a data stream needs its templates, and its first document
+# the pipeline; a transform needs source and destination; a watch reads what transforms write.
+_ORDER: tuple[ObjectKind, ...] = (
+    "component_template",
+    "pipeline",
+    "index_template",
+    "data_stream",
+    "store",
+    "index",
+    "transform",
+    "watch",
+)
+PlainKind = Literal["component_template", "pipeline", "index_template"]
+_PLAIN: tuple[PlainKind, ...] = ("component_template", "pipeline", "index_template")
+
+_NO_OPTIONS = Options()
+
+
+def build_plan(facts: Facts, desired: Desired, options: Options = _NO_OPTIONS) -> Plan:
+    """The steps that bring the cluster from ``facts`` to ``desired``, in the order to take them."""
+    steps: list[Step] = []
+    for kind in _PLAIN:
+        steps += [_plain(kind, facts, desired, wanted, options) for wanted in desired.of_kind(kind)]
+    steps += [_data_stream(facts, desired, wanted) for wanted in desired.of_kind("data_stream")]
+    steps += [_store(facts, desired, wanted, options) for wanted in desired.of_kind("store")]
+    versions = [plan_versions(facts, desired, wanted, options) for wanted in desired.of_kind("index")]
+    steps += [
+        step for group in versions for step in group if step.kind == "index" and step.action != "remove"
+    ]
+    steps += [
+        step for group in versions for step in group if step.kind == "transform" and step.action != "remove"
+    ]
+    steps += [_watch(facts, desired, wanted, options) for wanted in desired.of_kind("watch")]
+    # Removals come last and in reverse, so that nothing is without what it reads or writes.
+    removals = [step for group in versions for step in group if step.action == "remove"]
+    removals += _left_to_the_other_executor(facts, desired)
+    removals += _no_longer_rendered(facts, desired, options, [*steps, *removals])
+    steps += sorted(removals, key=lambda step: -_ORDER.index(step.kind))
+    return Plan(tuple(steps))
+
+
+def _plain(kind: PlainKind, facts: Facts, desired: Desired, wanted: Wanted, options: Options) -> Step:
+    verdict = judge(desired, wanted, facts.of_kind(kind).get(wanted.name), options)
+    sent = (requests.put_simple(desired, wanted),) if verdict.action in ("create", "update") else ()
+    return Step(wanted.kind, wanted.name, verdict.action, verdict.why, sent, verdict.changes)
+
+
+def _data_stream(facts: Facts, desired: Desired, wanted: Wanted) -> Step:
+    """A data stream is made before its first document; one whose template changed goes on in a new index."""
+    found = facts.of_kind("data_stream").get(wanted.name)
+    if found is None:
+        return Step(
+            "data_stream",
+            wanted.name,
+            "create",
+            "is not there",
+            (requests.create_data_stream(wanted.name),),
+        )
+    changes = tuple(differences("index", _effective(desired, wanted), found.body))
+    if changes:
+        return Step(
+            "data_stream",
+            wanted.name,
+            "update",
+            f"its newest index is not as its template says: {named(changes)}",
+            (requests.roll_over(wanted.name),),
+            changes,
+        )
+    return Step("data_stream", wanted.name, "unchanged", "its newest index is as its template says")
+
+
+def _effective(desired: Desired, wanted: Wanted) -> dict[str, object]:
+    """The settings and mappings that a template gives, its components' first, as the cluster merges them."""
+    components = {one.name: one.body for one in desired.of_kind("component_template")}
+    parts = [components[name] for name in wanted.body.get("composed_of", ()) if name in components]
+    settings: dict[str, str] = {}
+    properties: dict[str, object] = {}
+    mappings: dict[str, object] = {}
+    for part in [*parts, wanted.body]:
+        template = part.get("template", {})
+        settings |= flat_settings(template.get("settings", {}))
+        mapping = template.get("mappings", {})
+        properties = merged(properties, mapping.get("properties", {}))
+        mappings |= {key: value for key, value in mapping.items() if key != "properties"}
+    if properties:
+        mappings["properties"] = properties
+    return {"settings": settings, "mappings": mappings}
+
+
+def _store(facts: Facts, desired: Desired, wanted: Wanted, options: Options) -> Step:
+    found = facts.of_kind("index").get(wanted.name)
+    verdict = judge(desired, wanted, found, options)
+    if verdict.action == "create":
+        sent = [requests.create_index(desired, wanted, wanted.name)]
+    elif verdict.action == "update":
+        updates = index_updates(desired, wanted, wanted.name, verdict.changes)
+        if updates is None:
+            why = f"{verdict.why}; an index cannot change that: httpmon deprovision removes it"
+            return Step("store", wanted.name, "refused", why, changes=verdict.changes)
+        sent = updates
+    else:
+        sent = []
+    return Step("store", wanted.name, verdict.action, verdict.why, tuple(sent), verdict.changes)
+
+
+def _watch(facts: Facts, desired: Desired, wanted: Wanted, options: Options) -> Step:
+    executor = desired.executors.watches
+    kind: FoundKind = "watch" if executor == "native" else "scheduled_watch"
+    found = facts.of_kind(kind).get(wanted.name)
+    verdict = judge(desired, wanted, found, options)
+    active = found is None or bool(found.state.get("active", True))
+    why = verdict.why if active else f"{verdict.why}; it was deactivated and stays so"
+    sent = (
+        (requests.put_watch(desired, executor, wanted, active=active),)
+        if verdict.action in ("create", "update")
+        else ()
+    )
+    return Step("watch", wanted.name, verdict.action, why, sent, verdict.changes)
+
+
+def _left_to_the_other_executor(facts: Facts, desired: Desired) -> list[Step]:
+    """What the other executor would still run: two at once would do everything twice."""
+    steps = []
+    executors = desired.executors
+    if executors.transforms == "native":
+        steps += _removals(facts, desired, "scheduled_transform", "now the engine runs it")
+    else:
+        steps += _removals(facts, desired, "transform", "now the scheduler runs it")
+    if executors.watches == "native":
+        steps += _removals(facts, desired, "scheduled_watch", "now the engine runs it")
+    else:
+        steps += _removals(facts, desired, "watch", "now the scheduler runs it")
+    return steps
+
+
+def _removals(facts: Facts, desired: Desired, kind: FoundKind, why: str) -> list[Step]:
+    return [
+        removal(desired, kind, name, why)
+        for name, found in facts.of_kind(kind).items()
+        if _is_ours(desired, _rendered_kind(kind), found.body)
+    ]
+
+
+def _no_longer_rendered(
+    facts: Facts, desired: Desired, options: Options, steps: Sequence[Step]
+) -> list[Step]:
+    known = {(step.kind, step.name) for step in steps} | {("index", step.name) for step in steps}
+    left = []
+    for kind, objects in facts.objects.items():
+        rendered_kind = _rendered_kind(kind)
+        for name, found in objects.items():
+            if kind == "data_stream" or (rendered_kind, name) in known:
+                continue
+            if not _is_ours(desired, rendered_kind, found.body):
+                continue
+            if options.prune:
+                left.append(removal(desired, kind, name, "is no longer rendered (--prune)"))
+            else:
+                why = "is ours and no longer rendered; --prune removes it"
+                left.append(Step(rendered_kind, name, "unchanged", why))
+    return left
+
+
+def removal(desired: Desired, kind: FoundKind, name: str, why: str) -> Step:
+    """The step that removes one object, an index with its documents."""
+    rendered_kind = _rendered_kind(kind)
+    if kind == "index":
+        sent = [requests.delete_index(name)]
+    elif rendered_kind == "transform":
+        executor = _executor_of(kind)
+        sent = requests.remove_transform(executor, desired.transform_store, name)
+    elif rendered_kind == "watch":
+        sent = requests.remove_watch(_executor_of(kind), desired.watch_store, name)
+    else:
+        sent = [requests.delete_simple(rendered_kind, name)]
+    return Step(rendered_kind, name, "remove", why, tuple(sent))
+
+
+def _executor_of(kind: FoundKind) -> Executor:
+    return "scheduler" if kind in ("scheduled_transform", "scheduled_watch") else "native"
+
+
+def _rendered_kind(kind: FoundKind) -> ObjectKind:
+    if kind == "scheduled_transform":
+        return "transform"
+    return "watch" if kind == "scheduled_watch" else kind
+
+
+def _is_ours(desired: Desired, kind: ObjectKind, body: Mapping[str, Any]) -> bool:
+    stamp = read_stamp(kind, body)
+    return stamp is not None and stamp.namespace == desired.namespace
