@@ -14,6 +14,7 @@ from engine.client import Engine
 from engine.connection import Connection
 from engine.errors import NotFound
 from localnode.node import LocalNode
+from provisioning.installation import provision
 from provisioning.settings import EngineSettings, Settings
 
 # Taken out of the environment, because httpmon refuses HTTPMON_* variables that are no settings of its own.
@@ -52,6 +53,13 @@ def namespace(engine: Engine) -> Iterator[str]:
 @pytest.fixture
 def settings(engine_url: str, namespace: str) -> Settings:
     return Settings(namespace=namespace, engine=EngineSettings(url=engine_url))
+
+
+@pytest.fixture
+def provisioned(engine: Engine, settings: Settings) -> Settings:
+    """The built-in pack, installed in the test's namespace."""
+    provision(engine, settings)
+    return settings
 
 
 @pytest.fixture(scope="session")
