@@ -27,6 +27,7 @@ COMMANDS = (
     "provision",
     "node",
     "transform",
+    "reconcile",
     "config",
 )
 

@@ -19,6 +19,8 @@ from scheduler.transforms.store import TransformStore
 
 _VERSION = r"(-\d{6})?"
 _STOP_TIMEOUT = "30s"
+# More transforms than one installation can sensibly have; the API's own default is 100.
+_MANY = {"size": 1000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class TransformStatus:
         lag_seconds: how far its destination is behind the engine's clock, its delay included.
         documents: summaries written so far.
         reason: why the last attempt failed.
+        upper: the instant of the sync field up to which its destination is complete, in epoch milliseconds.
     """
 
     identifier: str
@@ -42,6 +45,7 @@ class TransformStatus:
     lag_seconds: float | None
     documents: int
     reason: str
+    upper: int | None
 
 
 class Control(Protocol):
@@ -49,6 +53,10 @@ class Control(Protocol):
 
     def statuses(self) -> list[TransformStatus]:
         """How each transform of this installation stands, by id."""
+        ...
+
+    def bodies(self) -> dict[str, Mapping[str, Any]]:
+        """The body of each transform of this installation, by id."""
         ...
 
     def start(self, identifier: str) -> bool:
@@ -121,6 +129,9 @@ class _SchedulerControl:
             for one in definitions
         ]
 
+    def bodies(self) -> dict[str, Mapping[str, Any]]:
+        return {one.identifier: one.body for one in self._store.definitions()}
+
     def start(self, identifier: str) -> bool:
         rested = not self._store.definition(identifier).enabled
         status = self._store.load(identifier).state.status
@@ -149,6 +160,7 @@ def _scheduler_status(identifier: str, enabled: bool, state: State, now: int) ->
         None if state.upper is None else (now - state.upper) / 1000,
         state.statistics.documents_indexed,
         state.reason,
+        state.upper,
     )
 
 
@@ -158,11 +170,13 @@ class _NativeControl:
         self._ours = re.compile("|".join(re.escape(name) + _VERSION for name in known))
         self._pattern = f"{names.prefix}-*"
 
+    def bodies(self) -> dict[str, Mapping[str, Any]]:
+        answer = self._engine.request("GET", f"/_transform/{self._pattern}", params=_MANY)
+        return {one["id"]: one for one in answer["transforms"] if self._ours.fullmatch(one["id"])}
+
     def statuses(self) -> list[TransformStatus]:
-        params = {"size": 1000}
-        answer = self._engine.request("GET", f"/_transform/{self._pattern}/_stats", params=params)
-        bodies = self._engine.request("GET", f"/_transform/{self._pattern}", params=params)
-        delays = {one["id"]: _delay(one) for one in bodies["transforms"]}
+        answer = self._engine.request("GET", f"/_transform/{self._pattern}/_stats", params=_MANY)
+        delays = {identifier: _delay(body) for identifier, body in self.bodies().items()}
         now = int(self._engine.now().timestamp() * 1000)
         return [
             _native_status(one, delays.get(one["id"], 0), now)
@@ -221,4 +235,5 @@ def _native_status(answer: Mapping[str, Any], delay: int, now: int) -> Transform
         (now - max(uppers)) / 1000 if uppers else None,
         answer["stats"]["documents_indexed"],
         answer.get("reason", ""),
+        max(uppers, default=None),
     )

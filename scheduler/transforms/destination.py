@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from engine.client import Engine
 from engine.errors import EngineUnreachable, NotFound, RequestRefused, SchedulerError
@@ -19,6 +19,15 @@ _BUSY = frozenset({429, 502, 503, 504})
 
 class DestinationRefused(SchedulerError):
     """The destination does not take a document; repeating would not help."""
+
+
+class Found(NamedTuple):
+    """A document as it was found, and where it stands in its index's history."""
+
+    identifier: str
+    source: dict[str, Any]
+    sequence_number: int
+    primary_term: int
 
 
 class Destination:
@@ -78,6 +87,45 @@ class Destination:
         if lines:
             self._bulk(bytes(lines))
 
+    def documents(self, field: str, start: int, end: int) -> Iterator[Found]:
+        """The documents whose date ``field`` is in ``[start, end)``, in epoch milliseconds."""
+        # By all parts of the group's key, which no two documents share, so that no page leaves one out.
+        names = [group.name for group in self._body.grouping.groups]
+        request: dict[str, Any] = {
+            "size": 5000,
+            "track_total_hits": False,
+            "seq_no_primary_term": True,
+            "query": {"range": {field: {"gte": start, "lt": end, "format": "epoch_millis"}}},
+            "sort": [{name: {"order": "asc", "unmapped_type": "keyword"}} for name in names],
+        }
+        path = f"/{self._body.destination}"
+        self._engine.request("POST", f"{path}/_refresh")
+        while True:
+            hits = self._engine.request("POST", f"{path}/_search", body=request)["hits"]["hits"]
+            for hit in hits:
+                yield Found(hit["_id"], hit["_source"], hit["_seq_no"], hit["_primary_term"])
+            if len(hits) < request["size"]:
+                return
+            request["search_after"] = hits[-1]["sort"]
+
+    def put_right(self, documents: Iterable[tuple[str, Mapping[str, Any] | None, Found | None]]) -> None:
+        """Write (id, document as it should be, document as it was found); nothing instead of one removes it.
+
+        What somebody wrote since it was found stays. The version goes up by one, so that the next checkpoint,
+        whose upper bound is later, still overwrites it.
+        """
+        lines = bytearray()
+        for identifier, document, found in documents:
+            action: dict[str, Any] = {"_id": identifier}
+            if found is not None:
+                action |= {"if_seq_no": found.sequence_number, "if_primary_term": found.primary_term}
+            kind = "delete" if document is None else "create" if found is None else "index"
+            lines += json.dumps({kind: action}).encode() + b"\n"
+            if document is not None:
+                lines += json.dumps(document, ensure_ascii=False).encode() + b"\n"
+        if lines:
+            self._bulk(bytes(lines))
+
     def _bulk(self, lines: bytes) -> None:
         params: dict[str, str] = {"filter_path": "errors,items.*.status,items.*.error"}
         if self._body.pipeline is not None:
@@ -86,9 +134,9 @@ class Destination:
         if not answer["errors"]:
             return
         for item in answer["items"]:
-            outcome = item["index"]
+            outcome = next(iter(item.values()))
             if "error" not in outcome or outcome["status"] == 409:
-                continue  # 409: a newer checkpoint's document stands there, of another process
+                continue  # 409: a newer document stands there, of another process
             told = outcome["error"].get("reason", "no reason given")
             cause = (outcome["error"].get("caused_by") or {}).get("reason")
             message = f"transform {self._body.identifier}: {self._body.destination} refuses a document: "

@@ -44,6 +44,7 @@ def groups_search(
     after: Key | None = None,
     only: Sequence[Key] | None = None,
     compute: bool = True,
+    within: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """The body of a search for one page of groups.
 
@@ -56,6 +57,7 @@ def groups_search(
         only: keys of groups outside of which nothing needs to be read; what the search finds besides them is
             incomplete (see ``groups_filter``).
         compute: whether to compute the aggregations, or only to name the groups.
+        within: further filters on the documents.
     """
     sources = ordered_sources(body.grouping)
     composite: dict[str, Any] = {
@@ -67,7 +69,7 @@ def groups_search(
     aggregation: dict[str, Any] = {"composite": composite}
     if compute:
         aggregation["aggregations"] = dict(body.grouping.request)
-    filters = groups_filter(sources, only) if only is not None else []
+    filters = [*within, *(groups_filter(sources, only) if only is not None else [])]
     if only is None and after is not None:
         filters += _at_or_after(sources[0], after)
     return search(body, filters, lower=lower, upper=upper, aggregations={GROUPS: aggregation})

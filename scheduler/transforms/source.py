@@ -82,13 +82,21 @@ class Source:
         after: Key | None = None,
         only: Sequence[Key] | None = None,
         compute: bool = True,
+        within: Sequence[Mapping[str, Any]] = (),
         size: int | None = None,
     ) -> Page:
         """One page of groups; the arguments are those of ``pivot.groups_search``."""
         while True:
             size = size or self._page_size
             request = groups_search(
-                self._body, size=size, lower=lower, upper=upper, after=after, only=only, compute=compute
+                self._body,
+                size=size,
+                lower=lower,
+                upper=upper,
+                after=after,
+                only=only,
+                compute=compute,
+                within=within,
             )
             answer = self._search(request, smaller_may_do=size > _SMALLEST_PAGE_SIZE)
             if answer is not None:

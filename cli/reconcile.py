@@ -1,0 +1,59 @@
+"""``httpmon reconcile``: do the summaries say what the log said?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def command(
+    context: typer.Context,
+    start: Annotated[
+        str,
+        typer.Option("--from", metavar="TIME", help="Begin of the time to compare, or how long ago (2h)."),
+    ],
+    end: Annotated[
+        str | None,
+        typer.Option("--to", metavar="TIME", help="End of it; now if not given.", show_default=False),
+    ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Write what the source says where a summary differs.")
+    ] = False,
+    format: Annotated[str, typer.Option(help="table or json.")] = "table",  # noqa: A002
+) -> None:
+    """Compare the summaries with what they were made of, print every difference, and repair on demand.
+
+    Exit code 6 if there are differences that were not repaired.
+    """
+    import json
+    from dataclasses import asdict
+    from datetime import UTC, datetime
+
+    from tabulate import tabulate
+
+    from cli.context import loaded_settings, open_engine
+    from engine.errors import EXIT_DEGRADED
+    from provisioning.executors import choose_executors
+    from reading.buckets import past_moment
+    from scheduler.transforms.control import control_of
+    from scheduler.transforms.reconcile import reconcile, record, summary_line
+
+    now = datetime.now(UTC)
+    first, last = past_moment(start, None, now), now if end is None else past_moment(end, None, now)
+    loaded = loaded_settings(context)
+    settings = loaded.settings
+    with open_engine(loaded) as engine:
+        executors = choose_executors(settings.executor, engine.capabilities())
+        control = control_of(engine, settings, native=executors.transforms == "native")
+        audit = reconcile(engine, control, settings.retention, first, last, repair=repair)
+        record(engine, settings.names, audit, first, last)
+    if format == "json":
+        typer.echo(json.dumps(asdict(audit), indent=2))
+    else:
+        if audit.differences:
+            rows = [tuple(asdict(one).values()) for one in audit.differences]
+            headers = ("transform", "group", "field", "source", "summary")
+            typer.echo(tabulate(rows, headers=headers, disable_numparse=True))
+        typer.echo(summary_line(audit))
+    raise typer.Exit(EXIT_DEGRADED if audit.differing and not repair else 0)
