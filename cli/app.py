@@ -23,6 +23,7 @@ COMMANDS = (
     "tail",
     "alerts",
     "metrics",
+    "query",
     "render",
     "provision",
     "node",

@@ -23,7 +23,7 @@ from engine.errors import SettingsError, TemplateError
 from provisioning.executors import choose_executors
 from provisioning.names import Names
 from provisioning.settings import Settings, duration_seconds
-from provisioning.templates import BUILT_IN_PACK, Kind, Template, find_templates
+from provisioning.templates import BUILT_IN_PACK, Kind, Template, find_queries, find_templates
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,16 @@ def render_all(settings: Settings, engine: Capabilities) -> list[Rendered]:
     rendered = [_render(environment, template, settings, engine) for template in templates]
     _refuse_unknown_parameters(settings.parameters, rendered)
     return rendered
+
+
+def render_queries(settings: Settings) -> list[Rendered]:
+    """Render every saved query of every pack. Raises TemplateError.
+
+    They are the same for every engine, so the engine that they see is an OpenSearch of no cluster.
+    """
+    environment = _environment(settings.packs)
+    engine = Capabilities(flavour="opensearch", version=(0, 0, 0), version_text="0.0.0")
+    return [_render(environment, query, settings, engine) for query in find_queries(settings.packs)]
 
 
 def render_one(settings: Settings, engine: Capabilities, kind: Kind, stem: str) -> Rendered | None:

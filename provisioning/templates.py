@@ -10,7 +10,9 @@ from typing import Literal
 
 from engine.errors import TemplateError
 
-Kind = Literal["component_template", "index_template", "index", "store", "pipeline", "transform", "watch"]
+Kind = Literal[
+    "component_template", "index_template", "index", "store", "pipeline", "transform", "watch", "query"
+]
 
 BUILT_IN_PACK = Path(__file__).resolve().parent.parent / "templates"
 
@@ -23,6 +25,7 @@ _KINDS: dict[tuple[str, str], Kind] = {
     ("pipelines", ""): "pipeline",
     ("transforms", ""): "transform",
     ("watchers", ""): "watch",
+    ("queries", ""): "query",
 }
 _FOLDERS = tuple(dict.fromkeys(folder for folder, _ in _KINDS))
 _FILE_NAME = re.compile(r"(?P<stem>[a-z][a-z0-9_]*)(?P<suffix>\.[a-z]+)?\.json\.j2")
@@ -47,12 +50,22 @@ class Template:
     overrides: Path | None = None
 
 
+def find_queries(packs: Sequence[Path] = ()) -> list[Template]:
+    """The saved queries of the packs, by stem. Raises as ``find_templates`` does."""
+    return [template for template in _found(packs) if template.kind == "query"]
+
+
 def find_templates(packs: Sequence[Path] = ()) -> list[Template]:
     """The templates of the built-in pack and of ``packs``, a later pack overriding an earlier one.
 
-    In the order in which objects depend on one another, then by stem. A file whose name starts with ``_`` is
+    In the order in which objects depend on one another, then by stem. Saved queries are not among them: they
+    are no objects of the cluster; see ``find_queries``. A file whose name starts with ``_`` is
     a part for others to include. Raises TemplateError for a pack or file that cannot be one.
     """
+    return [template for template in _found(packs) if template.kind != "query"]
+
+
+def _found(packs: Sequence[Path]) -> list[Template]:
     found: dict[tuple[Kind, str], Template] = {}
     for pack in (BUILT_IN_PACK, *packs):
         if not pack.is_dir():

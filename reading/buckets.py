@@ -83,3 +83,18 @@ def silence_end(duration: str, until: str | None, zone: tzinfo | None, now: date
     if ends_at <= now:
         raise UsageError("the end is not in the future")
     return ends_at
+
+
+def span_of_time(
+    start: str | None, end: str | None, default: str, zone: tzinfo | None, now: datetime
+) -> tuple[datetime, datetime]:
+    """Start and end of a span, each a time or how long ago; a start that is a length counts from the end.
+
+    Without ``end`` it ends now, without ``start`` it is ``default`` long. Raises UsageError for what is
+    neither, and for a span that ends before it starts.
+    """
+    ends_at = now if end is None else past_moment(end, zone, now)
+    starts_at = past_moment(default if start is None else start, zone, ends_at)
+    if starts_at >= ends_at:
+        raise UsageError("the span of time ends before it starts")
+    return starts_at, ends_at

@@ -25,6 +25,7 @@ from reading.operations import (
     shape_operations,
     silence_document,
 )
+from reading.queries import SavedQuery, Value, shaped_rows
 from reading.rule import HIGH_TRAFFIC, TrafficRule, rule_of_watch
 from reading.tick import Question, Search, Tick, search_header, shape_tick, tick_searches
 
@@ -106,6 +107,13 @@ def read_alerts(engine: Engine, names: Names, wanted: AlertFilter, size: int) ->
         operations=shape_operations(operations),
         read_at=now,
     )
+
+
+def search_rows(engine: Engine, query: SavedQuery, body: dict[str, Any]) -> list[list[Value]]:
+    """Ask a saved query, its search with the values put in; raises as ``ask`` does."""
+    header = search_header(query.index, may_be_absent=query.reads == "raw")
+    (answer,) = ask(engine, [(header, body)])
+    return shaped_rows(query, answer)
 
 
 def ask(engine: Engine, searches: Sequence[Search]) -> list[dict[str, Any]]:

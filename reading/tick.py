@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from engine.errors import UsageError
 from provisioning.names import Names
 from reading.alerts import Alert, latest_alerts_search, latest_by_alert_search, parse_time, shape_alerts
-from reading.buckets import BUCKET_SECONDS
+from reading.buckets import BUCKET_SECONDS, floor_time
 from reading.operations import Operations, operations_search, shape_operations
 
 Search = tuple[dict[str, Any], dict[str, Any]]
@@ -150,10 +150,10 @@ def tick_searches(names: Names, question: Question) -> list[Search]:
     """The searches of one tick, (header, body) pairs for ``_msearch``, in the order ``shape_tick`` reads."""
     until = question.end if question.past else None
     return [
-        (search_header(names.sections), _sections(question)),
+        (_tiers_header(names.sections, names.of("sections_hourly")), _sections(names.sections, question)),
         (search_header(names.traffic), _history(question)),
         (search_header(names.traffic), _interval_documents(question)),
-        (search_header(names.traffic), _overall(question)),
+        (_tiers_header(names.traffic, names.of("traffic_hourly")), _overall(names.traffic, question)),
         (search_header(names.alerts), latest_alerts_search(question.alerts, until)),
         (search_header(names.alerts), latest_by_alert_search(until)),
         (search_header(names.operations, may_be_absent=True), operations_search(question.end)),
@@ -229,6 +229,31 @@ def search_header(index: str, *, may_be_absent: bool = False) -> dict[str, Any]:
     return header
 
 
+def _tiers_header(fine: str, hourly: str) -> dict[str, Any]:
+    # Missing indices are told by the searches that read the fine tier alone.
+    return search_header(f"{fine},{hourly}", may_be_absent=True)
+
+
+def _tiers_until_end(fine: str, question: Question) -> dict[str, Any]:
+    """Each hit once: hours where they are long over, 10 s buckets after that.
+
+    Hours outlive the buckets that they are sums of, and are far fewer; they follow within minutes. A tier is
+    known by its index, whose name is the alias with a version of six digits.
+    """
+    recent = timedelta(seconds=max(3600, question.window_seconds, question.seconds))
+    cut = floor_time(question.end - recent, 3600)
+    buckets = {"wildcard": {"_index": f"{fine}-0*"}}
+    return {
+        "bool": {
+            "should": [
+                {"bool": {"filter": [buckets, _range(cut, question.end)]}},
+                {"bool": {"filter": [_before(cut)], "must_not": [buckets]}},
+            ],
+            "minimum_should_match": 1,
+        }
+    }
+
+
 def _range(start: datetime, end: datetime) -> dict[str, Any]:
     return {
         "range": {
@@ -249,7 +274,7 @@ def _sum(field: str) -> dict[str, Any]:
     return {"sum": {"field": f"httpmon.{field}"}}
 
 
-def _sections(question: Question) -> dict[str, Any]:
+def _sections(alias: str, question: Question) -> dict[str, Any]:
     window_start = question.end - timedelta(seconds=question.window_seconds)
     counts = {
         "now": {
@@ -268,7 +293,7 @@ def _sections(question: Question) -> dict[str, Any]:
     return {
         "size": 0,
         "track_total_hits": False,
-        "query": _before(question.end),
+        "query": _tiers_until_end(alias, question),
         "aggs": {
             "matching": {
                 "filter": _section_filter(question.matching),
@@ -335,13 +360,13 @@ def _interval_documents(question: Question) -> dict[str, Any]:
     }
 
 
-def _overall(question: Question) -> dict[str, Any]:
+def _overall(alias: str, question: Question) -> dict[str, Any]:
     return {
         "size": 0,
         "track_total_hits": False,
         "aggs": {
             "before": {
-                "filter": _before(question.end),
+                "filter": _tiers_until_end(alias, question),
                 "aggs": {"hits": _sum("hits"), "bytes": _sum("bytes")},
             },
             "newest": {"max": {"field": "@timestamp"}},

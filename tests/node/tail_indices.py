@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -25,6 +26,16 @@ _MAPPINGS: dict[str, dict[str, Any]] = {
         "httpmon.bytes": {"type": "long"},
         "httpmon.top": {"type": "object", "enabled": False},
     },
+    "sections_hourly": {
+        "@timestamp": {"type": "date"},
+        "httpmon.section": {"type": "keyword"},
+        "httpmon.hits": {"type": "long"},
+    },
+    "traffic_hourly": {
+        "@timestamp": {"type": "date"},
+        "httpmon.hits": {"type": "long"},
+        "httpmon.bytes": {"type": "long"},
+    },
     "alerts": {
         "@timestamp": {"type": "date"},
         "event.kind": {"type": "keyword"},
@@ -32,6 +43,7 @@ _MAPPINGS: dict[str, dict[str, Any]] = {
         "rule.id": {"type": "keyword"},
         "httpmon.alert.id": {"type": "keyword"},
         "httpmon.alert.seq": {"type": "long"},
+        "httpmon.alert.duration": {"type": "long"},
     },
     "operations": {
         "@timestamp": {"type": "date"},
@@ -53,8 +65,9 @@ class Hit:
     client: str = "192.0.2.1"
 
 
-def make_indices(engine: Engine, names: Names) -> None:
-    for stem, properties in _MAPPINGS.items():
+def make_indices(engine: Engine, names: Names, stems: Iterable[str] = tuple(_MAPPINGS)) -> None:
+    for stem in stems:
+        properties = _MAPPINGS[stem]
         alias = names.of(stem)
         engine.request(
             "PUT",
@@ -93,7 +106,7 @@ def alert_operations(
     names: Names, sequence: int, action: str, time: datetime, started_at: datetime, message: str = ""
 ) -> list[dict[str, Any]]:
     """The bulk lines of one alert document of the high-traffic rule."""
-    alert = {
+    alert: dict[str, Any] = {
         "id": f"high-traffic-{started_at:%H%M%S}",
         "seq": sequence,
         "hits": 1266,
@@ -101,6 +114,7 @@ def alert_operations(
     }
     if action == "recovered":
         alert["ended_at"] = time.isoformat()
+        alert["duration"] = (time - started_at).total_seconds()
     return [
         {"create": {"_index": f"{names.alerts}-000001"}},
         {

@@ -143,6 +143,28 @@ def test_sections_are_sorted_and_filtered_before_the_cut(
     assert read_tick(engine, settings.names, Question(end=end, matching="s*")).sections == ()
 
 
+def test_overall_numbers_are_sums_over_the_tiers(engine: Engine, settings: Settings, indices: None) -> None:
+    names = settings.names
+    end = START + timedelta(hours=5, minutes=30)
+    hours = [START + timedelta(hours=hour) for hour in range(5)]
+    # Each hour has 100 hits; the buckets of the first two have expired, so only the hourly tier knows them.
+    write_summaries(engine, names, [Hit(hour, "/a") for hour in hours[2:] for _ in range(100)])
+    write_summaries(engine, names, [Hit(end - timedelta(seconds=5), "/a")] * 7)
+    operations: list[dict[str, Any]] = []
+    for hour in hours:
+        for stem, summary in (
+            ("sections_hourly", {"section": "/a", "hits": 100}),
+            ("traffic_hourly", {"hits": 100, "bytes": 10_000}),
+        ):
+            operations.append({"index": {"_index": f"{names.of(stem)}-000001"}})
+            operations.append({"@timestamp": hour.isoformat(), "httpmon": summary})
+    send(engine, operations)
+    tick = read_tick(engine, names, Question(end=end))
+    assert tick.sections[0][1].overall_hits == tick.total.overall_hits == 507
+    assert (tick.overall_hits, tick.overall_bytes) == (507, 50_700)
+    assert tick.hits == tick.window_hits == 7
+
+
 def test_nothing_yet_is_zeros(engine: Engine, settings: Settings, indices: None) -> None:
     tick = read_tick(engine, settings.names, Question(end=START))
     assert tick.hits == tick.total.hits == tick.unparsed == 0

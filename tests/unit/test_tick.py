@@ -72,8 +72,9 @@ def terms(searches: list[Any]) -> dict[str, Any]:
 def test_the_searches_read_the_summaries_of_the_interval() -> None:
     searches = tick_searches(Names("shop"), Question(end=END, top=3))
     assert [header["index"] for header, _ in searches] == [
-        "httpmon-shop-sections",
-        *["httpmon-shop-traffic"] * 3,
+        "httpmon-shop-sections,httpmon-shop-sections-hourly",
+        *["httpmon-shop-traffic"] * 2,
+        "httpmon-shop-traffic,httpmon-shop-traffic-hourly",
         *["httpmon-shop-alerts"] * 2,
         "httpmon-shop-operations",
         *["logs-httpmon.access-shop"] * 3,
@@ -89,10 +90,15 @@ def test_the_searches_read_the_summaries_of_the_interval() -> None:
     json.dumps(searches)
 
 
-def test_only_raw_data_and_operations_may_be_absent() -> None:
+def test_what_may_be_absent_is_empty() -> None:
     searches = tick_searches(Names(), Question(end=END))
     lenient = {header["index"] for header, _ in searches if header.get("ignore_unavailable")}
-    assert lenient == {"logs-httpmon.access-default", "httpmon-operations"}
+    assert lenient == {
+        "httpmon-sections,httpmon-sections-hourly",
+        "httpmon-traffic,httpmon-traffic-hourly",
+        "logs-httpmon.access-default",
+        "httpmon-operations",
+    }
     assert all(header["allow_partial_search_results"] is False for header, _ in searches)
 
 
