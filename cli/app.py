@@ -20,6 +20,8 @@ from engine.errors import EXIT_DONE, EXIT_INTERRUPTED, HttpmonError, UsageError
 # commands, added under the module's name) or `command` (one command).
 COMMANDS = (
     "ship",
+    "replay",
+    "generate",
     "tail",
     "alerts",
     "metrics",

@@ -1,0 +1,84 @@
+"""Promise: a replayed log keeps its order, its gaps and everything but its times."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shipping.log_time import find_time, rewrite_time
+from shipping.replay import DueLine, schedule
+
+COMMON = b'1.2.3.4 - - [%s] "GET / HTTP/1.1" 200 5'
+
+
+@pytest.mark.parametrize(
+    ("line", "epoch"),
+    [
+        (COMMON % b"17/May/2015:10:05:03 +0000", 1431857103),
+        (COMMON % b"17/May/2015:12:05:03 +0200", 1431857103),
+        (COMMON % b"17/May/2015:04:35:03 -0530", 1431857103),
+        (COMMON % b"29/Feb/2024:23:59:60 +0000", 1709251200),
+        (b'{"time":"2015-05-17T10:05:03.250Z","path":"/"}', 1431857103.25),
+        (b'{"time":"2015-05-17T12:05:03+02:00"}', 1431857103),
+        (b'"10.0.0.2","-","apache",1549573860,"GET /api/user HTTP/1.0",200,1234', 1549573860),
+    ],
+)
+def test_the_time_of_each_notation_is_read(line: bytes, epoch: float) -> None:
+    found = find_time(line)
+    assert found is not None
+    assert found.epoch == epoch
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"", b"segfault at 0", COMMON % b"31/Feb/2015:10:05:03 +0000", COMMON % b"17/Foo/2015:10:05:03 +0000"],
+)
+def test_what_is_no_time_is_not_taken_for_one(line: bytes) -> None:
+    assert find_time(line) is None
+
+
+@given(epoch=st.integers(0, 4_000_000_000), zone=st.sampled_from([b"+0000", b"-0800", b"+0545"]))
+def test_a_time_written_is_the_time_read(epoch: int, zone: bytes) -> None:
+    line = COMMON % (b"17/May/2015:10:05:03 " + zone)
+    found = find_time(line)
+    assert found is not None
+    written = rewrite_time(line, found, epoch)
+    again = find_time(written)
+    assert again is not None
+    assert again.epoch == epoch
+    assert written.endswith(zone + b'] "GET / HTTP/1.1" 200 5')
+
+
+def at(second: int) -> bytes:
+    return COMMON % (b"17/May/2015:10:05:%02d +0000" % second)
+
+
+def seconds_of(lines: list[DueLine]) -> list[float]:
+    found = [find_time(line.content) for line in lines]
+    assert all(found)
+    return [one.epoch for one in found if one]
+
+
+def test_order_and_gaps_are_kept() -> None:
+    # The third line is older than the second, as logs are written at the end of a request.
+    lines = [(0, at(10)), (90, at(30)), (180, at(20)), (270, at(40))]
+    replayed = list(schedule(lines, start_epoch=1_700_000_000, speed=2))
+    assert [line.due for line in replayed] == [0, 10, 10, 15]
+    assert [second - 1_700_000_000 for second in seconds_of(replayed)] == [0, 10, 5, 15]
+    assert [line.offset for line in replayed] == [0, 90, 180, 270]
+
+
+def test_lines_without_a_time_go_with_their_neighbours() -> None:
+    lines = [(0, b"garbage"), (8, at(10)), (98, at(20)), (188, b"more"), (193, at(30))]
+    replayed = list(schedule(lines, start_epoch=0, speed=1))
+    assert [line.due for line in replayed] == [0, 0, 10, 10, 20]
+    assert [replayed[0].content, replayed[3].content] == [b"garbage", b"more"]
+
+
+@given(st.lists(st.integers(0, 59), max_size=20), st.sampled_from([0.5, 1, 100]))
+def test_no_line_is_sent_before_its_new_time(seconds: list[int], speed: float) -> None:
+    lines = [(number, at(second)) for number, second in enumerate(seconds)]
+    replayed = list(schedule(lines, start_epoch=1000, speed=speed))
+    assert all(second <= 1000 + line.due for second, line in zip(seconds_of(replayed), replayed, strict=True))
+    assert [line.due for line in replayed] == sorted(line.due for line in replayed)
