@@ -26,10 +26,12 @@ class QuickClock:
         return self._seconds
 
 
-def install_summaries(engine: Engine, settings: Settings, *, delay: str | None = "0s") -> None:
+def install_summaries(
+    engine: Engine, settings: Settings, *, delay: str = "0s", changes: Mapping[str, Any] | None = None
+) -> None:
     """Install the raw data stream, the summary indices and the transforms, as provisioning does.
 
-    Tests that refresh after each write need no delay.
+    Tests that refresh after each write need no delay. ``changes`` are laid over each transform's body.
     """
     install_access(engine, settings)
     engine.request("PUT", f"/_data_stream/{settings.names.raw}")
@@ -44,14 +46,13 @@ def install_summaries(engine: Engine, settings: Settings, *, delay: str | None =
             body = one.body | {"aliases": {one.name: {}}}
             engine.request("PUT", f"/{one.name}-000001", body=body)
     for one in transforms:
-        define(engine, settings, f"{one.name}-000001", _versioned(one, delay))
+        define(engine, settings, f"{one.name}-000001", _versioned(one, delay) | dict(changes or {}))
 
 
-def _versioned(transform: Rendered, delay: str | None) -> dict[str, Any]:
+def _versioned(transform: Rendered, delay: str) -> dict[str, Any]:
     body = copy.deepcopy(transform.body)
     body["dest"]["index"] += "-000001"
-    if delay is not None:
-        body["sync"]["time"]["delay"] = delay
+    body["sync"]["time"]["delay"] = delay
     return body
 
 
@@ -74,13 +75,15 @@ def settle(engine: Engine, service: TransformService, *, ticks: int = 2000) -> N
     raise AssertionError(f"not settled after {ticks} ticks: {service.uppers()}")
 
 
-def send_lines(engine: Engine, settings: Settings, lines: Sequence[str], *, first: int = 0) -> None:
+def send_lines(
+    engine: Engine, settings: Settings, lines: Sequence[str], *, first: int = 0, refresh: bool = True
+) -> None:
     """Send log lines as a shipper does, each under its number as id, and make them visible."""
     body = "".join(
         f'{{"create":{{"_id":"{number}"}}}}\n{json.dumps({"event": {"original": line}})}\n'
         for number, line in enumerate(lines, start=first)
     )
-    engine.bulk(body.encode(), target=settings.names.raw, params={"refresh": "true"})
+    engine.bulk(body.encode(), target=settings.names.raw, params={"refresh": refresh})
 
 
 def summaries(engine: Engine, alias: str) -> list[dict[str, Any]]:
