@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ from typing import Any
 import pytest
 
 from engine.client import Engine
+from engine.connection import Connection
 from provisioning.settings import Settings
 from scheduler.transforms.service import TransformService
 from tests.node.summaries import (
     QuickClock,
+    define,
     install_summaries,
     log_line,
     send_lines,
@@ -160,31 +163,74 @@ def test_documents_that_become_visible_long_after_their_stamp_are_counted(
     assert totals(summaries(engine, installed.names.traffic)) == {"documents": 1, "hits": 2, "bytes": 105}
 
 
+class PausingEngine(Engine):
+    """Stops its user for a while before a bulk request is carried out."""
+
+    def __init__(self, connection: Connection, meanwhile: Callable[[], None]) -> None:
+        super().__init__(connection)
+        self._meanwhile: Callable[[], None] | None = meanwhile
+
+    def bulk(self, *arguments: Any, **named: Any) -> Any:
+        if self._meanwhile is not None:
+            meanwhile, self._meanwhile = self._meanwhile, None
+            meanwhile()
+        return super().bulk(*arguments, **named)
+
+
 def test_a_process_that_was_stopped_in_the_middle_changes_nothing_when_it_wakes(
     engine: Engine, installed: Settings
 ) -> None:
     """A stale document has a lower version, and a stale state is not the successor of the present one."""
-    stopped = new_service(engine, installed)
-    send_lines(engine, installed, [log_line(BUCKET, "/a")])
-    settle(engine, stopped)
-    send_lines(engine, installed, [log_line(BUCKET, "/a")], first=1)
     other = new_service(engine, installed)
+    send_lines(engine, installed, [log_line(BUCKET, "/a")])
     settle(engine, other)
-    before = other.passed(installed.names.traffic)
 
-    results = stopped.tick()
+    def meanwhile() -> None:
+        send_lines(engine, installed, [log_line(BUCKET, "/a")] * 5, first=2)
+        settle(engine, other)
 
-    assert {one.outcome for one in results} == {"retrying"}
-    after = new_service(engine, installed)
-    after.tick(0)
-    assert before is not None
-    settle(engine, other)
-    assert totals(summaries(engine, installed.names.traffic))["hits"] == 2
+    send_lines(engine, installed, [log_line(BUCKET, "/a")], first=1)
+    with PausingEngine(Connection(installed.engine.url), meanwhile) as pausing:
+        results = new_service(pausing, installed).tick()
+
+    assert "retrying" in {one.outcome for one in results}
+    assert totals(summaries(engine, installed.names.sections))["hits"] == 7
+    assert totals(summaries(engine, installed.names.traffic))["hits"] == 7
+
+
+def test_a_group_is_whole_where_documents_are_in_several_groups(engine: Engine, settings: Settings) -> None:
+    """Documents of changed groups bring other groups along, of which the search sees only a part."""
+    install_summaries(engine, settings)
+    source, destination = settings.names.of("tagged"), settings.names.of("tags")
+    fields = {"tags": {"type": "keyword"}, "at": {"type": "date"}}
+    engine.request("PUT", f"/{source}", body={"mappings": {"properties": fields}})
+    body = {
+        "source": {"index": source},
+        "dest": {"index": destination},
+        "frequency": "1s",
+        "sync": {"time": {"field": "at", "delay": "0s"}},
+        "pivot": {
+            "group_by": {"tag": {"terms": {"field": "tags"}}},
+            "aggregations": {"n": {"value_count": {"field": "at"}}},
+        },
+    }
+    define(engine, settings, destination, body)
+    service = new_service(engine, settings)
+
+    for tags in (["a", "b"], ["b"], ["a", "b"], ["a"]):
+        document = {"tags": tags, "at": engine.now().isoformat()}
+        engine.request("POST", f"/{source}/_doc", body=document, params={"refresh": "true"})
+        settle(engine, service)
+
+    engine.request("POST", f"/{destination}/_refresh")
+    found = engine.request("POST", f"/{destination}/_search")["hits"]["hits"]
+    assert {hit["_source"]["tag"]: hit["_source"]["n"] for hit in found} == {"a": 3, "b": 3}
 
 
 KILLED_SCHEDULER = """
 import sys, time
 from engine.client import Engine
+from engine.connection import Connection
 from engine.connection import Connection
 from provisioning.names import Names
 from scheduler.transforms.service import TransformService
