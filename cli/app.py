@@ -28,6 +28,7 @@ COMMANDS = (
     "query",
     "render",
     "provision",
+    "scheduler",
     "node",
     "transform",
     "reconcile",

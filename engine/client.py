@@ -107,16 +107,19 @@ class Engine(AbstractContextManager["Engine"]):
         self,
         searches: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]],
         *,
+        templates: bool = False,
         params: Params | None = None,
         timeout_seconds: float | None = None,
     ) -> list[dict[str, Any]]:
         """Run (header, body) pairs in one round trip; the answers in the same order, errors among them.
 
-        An answer that failed carries ``error`` and ``status`` instead of hits: see ``raise_for_error``.
+        An answer that failed carries ``error`` and ``status`` instead of hits: see ``raise_for_error``. With
+        ``templates`` a body is a search template, ``{"source" or "id", "params"}``, which the engine renders.
         """
+        path = "/_msearch/template" if templates else "/_msearch"
         lines = [json.dumps(part, separators=(",", ":")) for pair in searches for part in pair]
         answer = self._send(
-            "POST", "/_msearch", _NDJSON, ("\n".join(lines) + "\n").encode(), params, timeout_seconds
+            "POST", path, _NDJSON, ("\n".join(lines) + "\n").encode(), params, timeout_seconds
         )
         return list(answer["responses"])
 

@@ -103,12 +103,12 @@ class TransformService:
         """Up to which instant of ``event.ingested`` an index, or what an alias stands for, is summarised.
 
         None while that is unknown: a transform that writes there has not completed a checkpoint, or there is
-        none.
+        none. May be asked by one other thread than that of ``tick``.
         """
         indices = self._behind(destination)
         uppers = [
             entry.runner.state.upper
-            for entry in self._entries.values()
+            for entry in list(self._entries.values())  # a copy: another thread may be in `tick`
             if entry.runner is not None and entry.runner.body.destination in indices
         ]
         known = [upper for upper in uppers if upper is not None]

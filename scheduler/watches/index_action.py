@@ -1,0 +1,175 @@
+"""The ``index`` and ``logging`` actions."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+from engine.client import Engine
+from engine.errors import EngineUnreachable, RequestRefused
+from scheduler.watches import fields
+from scheduler.watches.actions import ActionFailed, Result, failure
+from scheduler.watches.definition import Action
+from scheduler.watches.instants import document_text, for_documents
+from scheduler.watches.run import Run, Write
+from scheduler.watches.texts import TextFailed, render_trees
+
+_LEVELS = {
+    "error": logging.ERROR, "warn": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG,
+    "trace": logging.DEBUG,
+}  # fmt: skip
+_META = ("_index", "_type", "_id")
+
+
+class IndexAction:
+    """Writes payloads as documents."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def __call__(
+        self, action: Action, run: Run, payloads: list[dict[str, Any]], simulate: bool
+    ) -> list[Result]:
+        """Index each payload, or, under ``_doc``, each document of its list."""
+        results = []
+        for payload in payloads:
+            try:
+                results.append(self._index(action, run, payload, simulate))
+            except ActionFailed as error:
+                results.append(failure(error))
+        return results
+
+    def _index(self, action: Action, run: Run, payload: dict[str, Any], simulate: bool) -> Result:
+        several = "_doc" in payload
+        listed = payload["_doc"] if several else [payload]
+        if not isinstance(listed, list):
+            raise ActionFailed(
+                f"could not execute action [{action.id}] of watch [{run.watch.id}]. failed to index payload "
+                "data. [_doc] field must hold an array"
+            )
+        documents = [_document(action, run, one) for one in listed]
+        if simulate:
+            requests = [_simulated(action, document) for document in documents]
+            return {
+                "status": "simulated",
+                "index": {"request": requests if several else requests[0]},
+            }
+        if all(document.id and action.body.get("op_type") == "create" for document in documents):
+            # Cannot happen twice, so it may be sent together with the record of the run; what the engine
+            # answers is put right there if it is not this.
+            run.writes += documents
+            responses = [
+                {"created": True, "result": "created", "id": one.id, "version": 1, "index": one.index}
+                for one in documents
+            ]
+            return {"status": "success", "index": {"response": responses if several else responses[0]}}
+        return self._send(action, documents, several)
+
+    def _send(self, action: Action, documents: list[Write], several: bool) -> Result:
+        if not documents:
+            return {"status": "success", "index": {"response": []}}
+        operation = action.body.get("op_type") or "index"
+        params: dict[str, Any] = {}
+        if action.body.get("refresh"):
+            params["refresh"] = action.body["refresh"]
+        lines: list[str] = []
+        for document in documents:
+            target = {"_index": document.index} | ({"_id": document.id} if document.id else {})
+            lines += [json.dumps({operation: target}), json.dumps(document.source)]
+        timeout = fields.seconds(action.body, "timeout", "")
+        try:
+            answer = self._engine.bulk(
+                ("\n".join(lines) + "\n").encode(), params=params, timeout_seconds=timeout
+            )
+        except EngineUnreachable:
+            raise
+        except RequestRefused as error:
+            return failure(error)
+        responses = [_response(next(iter(item.values()))) for item in answer["items"]]
+        failed = [one for one in responses if "error" in one]
+        if not failed:
+            return {"status": "success", "index": {"response": responses if several else responses[0]}}
+        if not several:
+            return {"status": "failure", "reason": failed[0]["error"]["reason"], "error": failed[0]["error"]}
+        status = "failure" if len(failed) == len(responses) else "partial_failure"
+        return {"status": status, "index": {"response": responses}}
+
+
+def _document(action: Action, run: Run, one: Any) -> Write:
+    if not isinstance(one, dict):
+        raise ActionFailed(
+            f"could not execute action [{action.id}] of watch [{run.watch.id}]. failed to index payload "
+            "data. [_doc] field must contain objects"
+        )
+    source = {key: value for key, value in one.items() if key not in _META}
+    time_field = action.body.get("execution_time_field")
+    if time_field:
+        source[time_field] = document_text(run.execution_time)
+    index = _one_place(action, run, "index", one.get("_index"), action.body.get("index"))
+    if not index:
+        raise ActionFailed(f"the index action [{action.id}] has no index, neither in itself nor as _index")
+    return Write(
+        action_id=action.id,
+        index=index,
+        id=_one_place(action, run, "doc_id", one.get("_id"), action.body.get("doc_id")) or "",
+        source=for_documents(source),
+        refresh=action.body.get("refresh"),
+    )
+
+
+def _one_place(action: Action, run: Run, what: str, in_payload: Any, in_action: Any) -> str | None:
+    if in_payload is not None and in_action is not None:
+        field = "_index" if what == "index" else "_id"
+        raise ActionFailed(
+            f"could not execute action [{action.id}] of watch [{run.watch.id}]. [ctx.payload.{field}] or "
+            f"[ctx.payload._doc.{field}] were set with action [{what}] set"
+        )
+    chosen = in_payload if in_payload is not None else in_action
+    return None if chosen is None else str(chosen)
+
+
+def _simulated(action: Action, document: Write) -> dict[str, Any]:
+    request = {"index": document.index, "doc_id": document.id or None, "source": document.source}
+    if "refresh" in action.body:
+        request["refresh"] = action.body["refresh"]
+    return {key: value for key, value in request.items() if value is not None}
+
+
+def _response(item: dict[str, Any]) -> dict[str, Any]:
+    if "error" in item:
+        return {"failed": True, "id": item.get("_id"), "index": item.get("_index"), "error": item["error"]}
+    return {
+        "created": item.get("result") == "created",
+        "result": item.get("result"),
+        "id": item.get("_id"),
+        "version": item.get("_version"),
+        "index": item.get("_index"),
+    }
+
+
+class LoggingAction:
+    """Writes a text to the scheduler's log."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def __call__(
+        self, action: Action, run: Run, payloads: list[dict[str, Any]], simulate: bool
+    ) -> list[Result]:
+        """Log the text once for each payload."""
+        text = action.body["text"]
+        tree = text if isinstance(text, str) else fields.text(text, "source", "text")
+        rendered = render_trees(self._engine, tree, [run.context(payload) for payload in payloads])
+        results = []
+        for one in rendered:
+            if isinstance(one, TextFailed):
+                results.append(failure(one))
+                continue
+            if not simulate:
+                category = str(action.body.get("category") or "watch")
+                level = _LEVELS[str(action.body.get("level", "info")).lower()]
+                logging.getLogger(category).log(level, "%s", one)
+            status = "simulated" if simulate else "success"
+            results.append({"status": status, "logging": {"logged_text": one}})
+        return results

@@ -1,0 +1,200 @@
+"""Reads watch definitions from the engine, and keeps there what each watch did and when it ran last."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from engine.client import Engine, refusal
+from engine.errors import EngineUnreachable, NotFound
+from provisioning.names import Names
+from scheduler.watches.execution import Outcome
+from scheduler.watches.history import record_id, with_failed_writes
+from scheduler.watches.instants import millisecond_text, parse_instant
+from scheduler.watches.run import Write
+from scheduler.watches.status import Status
+
+# More watches than one installation can sensibly have; a search answers at most 10,000.
+_MOST_DEFINITIONS = 1000
+_CONFLICT = 409
+# What an engine says of one document of a bulk request when it only lacks the means just now.
+_AGAIN = frozenset({429, 503})
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A watch as provisioning stored it."""
+
+    identifier: str
+    body: Mapping[str, Any]
+    active: bool
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What is remembered of a watch between its runs, and where in the index's history that stands.
+
+    Attributes:
+        status: Watcher's status of it; None if it never ran.
+        last: its last scheduled time that is done with.
+        skipped: scheduled times that were left out, ever.
+    """
+
+    status: Status | None = None
+    last: datetime | None = None
+    skipped: int = 0
+    sequence_number: int | None = None
+    primary_term: int | None = None
+
+
+class Superseded(Exception):
+    """Another scheduler has written a watch's progress since it was read."""
+
+
+class WatchStore:
+    """The index of definitions and statuses (``.httpmon-watches``) and the history of runs."""
+
+    def __init__(self, engine: Engine, names: Names) -> None:
+        self._engine = engine
+        self._index = names.watch_store
+        self._history = names.watch_history
+
+    def definitions(self) -> list[Definition]:
+        """Every definition, by id; none where the store does not exist yet."""
+        query = {
+            "size": _MOST_DEFINITIONS,
+            "query": {"term": {"type": "definition"}},
+            "sort": [{"id": "asc"}],
+            "seq_no_primary_term": True,
+        }
+        try:
+            answer = self._engine.request("POST", f"/{self._index}/_search", body=query)
+        except NotFound:
+            return []
+        return [
+            Definition(
+                identifier=hit["_source"]["id"],
+                body=hit["_source"]["body"],
+                active=bool(hit["_source"].get("active", True)),
+                revision=hit["_seq_no"],
+            )
+            for hit in answer["hits"]["hits"]
+        ]
+
+    def progress(self, identifier: str) -> Progress:
+        """What is remembered of a watch."""
+        try:
+            answer = self._engine.request("GET", f"/{self._index}/_doc/{identifier}:status")
+        except NotFound:
+            return Progress()
+        source = answer["_source"]
+        last = source.get("last_scheduled_time")
+        return Progress(
+            status=source.get("status"),
+            last=None if last is None else parse_instant(last),
+            skipped=source.get("skipped", 0),
+            sequence_number=answer["_seq_no"],
+            primary_term=answer["_primary_term"],
+        )
+
+    def save(self, identifier: str, progress: Progress, after: Progress) -> Progress:
+        """Write progress without a run: times that were skipped. Raises Superseded."""
+        return self._commit(identifier, progress, after, [], [])[0]
+
+    def save_run(
+        self, identifier: str, outcome: Outcome, scheduled: datetime, skipped: int, after: Progress
+    ) -> tuple[Progress, dict[str, Any]]:
+        """Write what a run came to in one request: its documents, its record and the watch's progress.
+
+        A document that exists already is what this run, or the same run elsewhere, wrote before. What the
+        engine cannot take just now is sent again until it takes it or is gone.
+
+        Returns:
+            The new progress, and the record as it was written.
+
+        Raises:
+            Superseded: another scheduler has done this run.
+            EngineUnreachable: it is not certain what was written; the run can be repeated.
+        """
+        progress = Progress(outcome.status, scheduled, skipped)
+        record = (record_id(identifier, scheduled), outcome.record)
+        written, failures = self._commit(identifier, progress, after, list(outcome.writes), [record])
+        if not failures:
+            return written, outcome.record
+        corrected = with_failed_writes(outcome.record, failures)
+        self._engine.request("PUT", f"/{self._history}/_doc/{record[0]}", body=corrected)
+        return written, corrected
+
+    def _commit(
+        self,
+        identifier: str,
+        progress: Progress,
+        after: Progress,
+        writes: list[Write],
+        records: list[tuple[str, dict[str, Any]]],
+    ) -> tuple[Progress, dict[str, dict[str, Any]]]:
+        # The watch's documents stand before its progress and are safe before it moves: if the engine takes
+        # the progress and not them, they are sent again here; if this process dies, the next run of a rule
+        # whose state is in its documents finds them missing.
+        operations = [_create(write.index, write.id, write.source) for write in writes]
+        operations += [_create(self._history, document_id, record) for document_id, record in records]
+        operations.append(self._progress_operation(identifier, progress, after))
+        params: dict[str, Any] = {"refresh": True} if any(write.refresh for write in writes) else {}
+        items = self._bulk(operations, params)
+        failures = {
+            write.action_id: item["error"]
+            for write, item in zip(writes, items, strict=False)
+            if "error" in item and item["status"] != _CONFLICT
+        }
+        last = items[-1]
+        if last["status"] == _CONFLICT:
+            raise Superseded
+        if "error" in last:
+            raise refusal(f"status of {identifier}", last["status"], last, where=self._engine.url)
+        written = Progress(
+            progress.status, progress.last, progress.skipped, last["_seq_no"], last["_primary_term"]
+        )
+        return written, failures
+
+    def _bulk(self, operations: list[bytes], params: dict[str, Any]) -> list[dict[str, Any]]:
+        """Send operations; their answers in order. What is refused for want of means is sent once more."""
+        answer = self._engine.bulk(b"".join(operations), params=params)
+        items = [next(iter(item.values())) for item in answer["items"]]
+        again = [position for position, item in enumerate(items) if item["status"] in _AGAIN]
+        if not again:
+            return items
+        answer = self._engine.bulk(b"".join(operations[position] for position in again), params=params)
+        for position, item in zip(again, answer["items"], strict=True):
+            items[position] = next(iter(item.values()))
+            if items[position]["status"] in _AGAIN:
+                raise EngineUnreachable(
+                    f"the engine at {self._engine.url} answers {items[position]['status']} to a document"
+                )
+        return items
+
+    def _progress_operation(self, identifier: str, progress: Progress, after: Progress) -> bytes:
+        target: dict[str, Any] = {"_index": self._index, "_id": f"{identifier}:status"}
+        operation = "create"
+        if after.sequence_number is not None and after.primary_term is not None:
+            operation = "index"
+            target |= {"if_seq_no": after.sequence_number, "if_primary_term": after.primary_term}
+        document = {
+            "type": "status",
+            "id": identifier,
+            "status": progress.status,
+            "last_scheduled_time": None if progress.last is None else millisecond_text(progress.last),
+            "skipped": progress.skipped,
+        }
+        return _lines({operation: target}, document)
+
+
+def _create(index: str, document_id: str, source: Mapping[str, Any]) -> bytes:
+    return _lines({"create": {"_index": index, "_id": document_id}}, source)
+
+
+def _lines(*objects: Mapping[str, Any]) -> bytes:
+    return b"".join(json.dumps(one, separators=(",", ":")).encode() + b"\n" for one in objects)
