@@ -76,7 +76,9 @@ def remove_namespace(engine: Engine, namespace: str) -> None:
     prefix = f"httpmon-{namespace}"
     hidden_too = {"ignore_unavailable": True, "expand_wildcards": "open,hidden"}
     engine.request("DELETE", f"/_data_stream/logs-httpmon.*-{namespace}")
-    engine.request("DELETE", f"/{prefix}-*,.{prefix}-*", params=hidden_too)
+    # By their names: Elasticsearch 8 refuses to delete by a pattern.
+    for index in engine.request("GET", f"/{prefix}-*,.{prefix}-*/_alias", params=hidden_too):
+        engine.request("DELETE", f"/{index}")
     for kind in ("_index_template", "_component_template", "_ingest/pipeline"):
         # OpenSearch answers 404 to a pattern that matches nothing; Elasticsearch does not.
         with contextlib.suppress(NotFound):
