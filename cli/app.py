@@ -26,6 +26,7 @@ COMMANDS = (
     "alerts",
     "metrics",
     "query",
+    "report",
     "render",
     "provision",
     "scheduler",

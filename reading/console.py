@@ -26,6 +26,7 @@ from reading.operations import (
     silence_document,
 )
 from reading.queries import SavedQuery, Value, shaped_rows
+from reading.report import Report, ReportQuestion, report_searches, shape_report
 from reading.rule import HIGH_TRAFFIC, TrafficRule, rule_of_watch
 from reading.tick import Question, Search, Tick, search_header, shape_tick, tick_searches
 
@@ -107,6 +108,11 @@ def read_alerts(engine: Engine, names: Names, wanted: AlertFilter, size: int) ->
         operations=shape_operations(operations),
         read_at=now,
     )
+
+
+def read_report(engine: Engine, names: Names, question: ReportQuestion) -> Report:
+    """Ask for one report in one round trip; raises as ``ask`` does."""
+    return shape_report(question, ask(engine, report_searches(names, question)))
 
 
 def search_rows(engine: Engine, query: SavedQuery, body: dict[str, Any]) -> list[list[Value]]:

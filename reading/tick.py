@@ -12,8 +12,9 @@ from typing import Any, Literal, get_args
 from engine.errors import UsageError
 from provisioning.names import Names
 from reading.alerts import Alert, latest_alerts_search, latest_by_alert_search, parse_time, shape_alerts
-from reading.buckets import BUCKET_SECONDS, floor_time
+from reading.buckets import BUCKET_SECONDS
 from reading.operations import Operations, operations_search, shape_operations
+from reading.tiers import between, over_tiers, tier_cut
 
 Search = tuple[dict[str, Any], dict[str, Any]]
 
@@ -150,16 +151,16 @@ def tick_searches(names: Names, question: Question) -> list[Search]:
     """The searches of one tick, (header, body) pairs for ``_msearch``, in the order ``shape_tick`` reads."""
     until = question.end if question.past else None
     return [
-        (_tiers_header(names.sections, names.of("sections_hourly")), _sections(names.sections, question)),
+        (tiers_header(names.sections, names.of("sections_hourly")), _sections(names.sections, question)),
         (search_header(names.traffic), _history(question)),
         (search_header(names.traffic), _interval_documents(question)),
-        (_tiers_header(names.traffic, names.of("traffic_hourly")), _overall(names.traffic, question)),
+        (tiers_header(names.traffic, names.of("traffic_hourly")), _overall(names.traffic, question)),
         (search_header(names.alerts), latest_alerts_search(question.alerts, until)),
         (search_header(names.alerts), latest_by_alert_search(until)),
         (search_header(names.operations, may_be_absent=True), operations_search(question.end)),
         (search_header(names.raw, may_be_absent=True), _newest_hit()),
         (search_header(names.raw, may_be_absent=True), _unparsed()),
-        (search_header(names.raw, may_be_absent=True), _unparsed(_range(question.start, question.end))),
+        (search_header(names.raw, may_be_absent=True), _unparsed(between(question.start, question.end))),
     ]
 
 
@@ -229,45 +230,15 @@ def search_header(index: str, *, may_be_absent: bool = False) -> dict[str, Any]:
     return header
 
 
-def _tiers_header(fine: str, hourly: str) -> dict[str, Any]:
+def tiers_header(fine: str, hourly: str) -> dict[str, Any]:
+    """The header of a search in both tiers of summaries."""
     # Missing indices are told by the searches that read the fine tier alone.
     return search_header(f"{fine},{hourly}", may_be_absent=True)
 
 
 def _tiers_until_end(fine: str, question: Question) -> dict[str, Any]:
-    """Each hit once: hours where they are long over, 10 s buckets after that.
-
-    Hours outlive the buckets that they are sums of, and are far fewer; they follow within minutes. A tier is
-    known by its index, whose name is the alias with a version of six digits.
-    """
-    recent = timedelta(seconds=max(3600, question.window_seconds, question.seconds))
-    cut = floor_time(question.end - recent, 3600)
-    buckets = {"wildcard": {"_index": f"{fine}-0*"}}
-    return {
-        "bool": {
-            "should": [
-                {"bool": {"filter": [buckets, _range(cut, question.end)]}},
-                {"bool": {"filter": [_before(cut)], "must_not": [buckets]}},
-            ],
-            "minimum_should_match": 1,
-        }
-    }
-
-
-def _range(start: datetime, end: datetime) -> dict[str, Any]:
-    return {
-        "range": {
-            "@timestamp": {
-                "gte": start.isoformat(),
-                "lt": end.isoformat(),
-                "format": "strict_date_optional_time",
-            }
-        }
-    }
-
-
-def _before(end: datetime) -> dict[str, Any]:
-    return {"range": {"@timestamp": {"lt": end.isoformat(), "format": "strict_date_optional_time"}}}
+    recent = timedelta(seconds=max(question.window_seconds, question.seconds))
+    return over_tiers(fine, None, question.end, tier_cut(question.end, recent))
 
 
 def _sum(field: str) -> dict[str, Any]:
@@ -278,7 +249,7 @@ def _sections(alias: str, question: Question) -> dict[str, Any]:
     window_start = question.end - timedelta(seconds=question.window_seconds)
     counts = {
         "now": {
-            "filter": _range(question.start, question.end),
+            "filter": between(question.start, question.end),
             "aggs": {
                 "hits": _sum("hits"),
                 "bytes": _sum("bytes"),
@@ -286,7 +257,7 @@ def _sections(alias: str, question: Question) -> dict[str, Any]:
                 "5xx": _sum("status.5xx"),
             },
         },
-        "window": {"filter": _range(window_start, question.end), "aggs": {"hits": _sum("hits")}},
+        "window": {"filter": between(window_start, question.end), "aggs": {"hits": _sum("hits")}},
         "hits": _sum("hits"),
     }
     distinct = {"cardinality": {"field": "httpmon.section", "precision_threshold": 40_000}}
@@ -310,7 +281,7 @@ def _sections(alias: str, question: Question) -> dict[str, Any]:
                 },
             },
             "distinct": {
-                "filter": _range(question.start, question.end),
+                "filter": between(question.start, question.end),
                 "aggs": {"sections": distinct},
             },
             **counts,  # the totals
@@ -345,7 +316,7 @@ def _history(question: Question) -> dict[str, Any]:
     return {
         "size": seconds // BUCKET_SECONDS,
         "track_total_hits": False,
-        "query": _range(question.end - timedelta(seconds=seconds), question.end),
+        "query": between(question.end - timedelta(seconds=seconds), question.end),
         "sort": [{"@timestamp": "asc"}],
         "_source": ["@timestamp", "httpmon.hits"],
     }
@@ -355,7 +326,7 @@ def _interval_documents(question: Question) -> dict[str, Any]:
     return {
         "size": question.seconds // BUCKET_SECONDS,
         "track_total_hits": False,
-        "query": _range(question.start, question.end),
+        "query": between(question.start, question.end),
         "sort": [{"@timestamp": "asc"}],
     }
 
