@@ -111,12 +111,16 @@ class GroupSource:
 
 @dataclass(frozen=True, slots=True)
 class Aggregation:
-    """One aggregation of a pivot, by its kind, with those inside it."""
+    """One aggregation of a pivot, by its kind, with those inside it.
+
+    ``named_ranges`` are the keys that a ``range`` aggregation gives its ranges.
+    """
 
     name: str
     kind: str
     specification: Mapping[str, Any]
     inner: tuple[Aggregation, ...] = ()
+    named_ranges: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +230,13 @@ def time_value_milliseconds(text: Any) -> float | None:
     """How long ``1s`` or ``500ms`` is, in the engine's notation of durations; None for anything else."""
     match = _TIME_VALUE.fullmatch(text) if isinstance(text, str) else None
     return int(match[1]) * _UNIT_MILLISECONDS[match[2]] if match else None
+
+
+def offset_milliseconds(group: GroupSource) -> int:
+    """By how much the buckets of a date_histogram are shifted (``offset``: ``6h``, ``-1d``)."""
+    text = str(group.specification.get("offset", "0ms"))
+    sign = -1 if text.startswith("-") else 1
+    return sign * int(time_value_milliseconds(text.lstrip("+-")) or 0)
 
 
 class _Parser:
@@ -427,7 +438,9 @@ class _Parser:
             raise self._refuse(place, f"a {kind} aggregation holds no others")
         if kind in ("bucket_script", "bucket_selector"):
             self._refuse_dotted_paths(specification, place)
-        return Aggregation(name, kind, specification, self._aggregations(inner, place))
+        ranges = specification.get("ranges", ()) if kind == "range" else ()
+        named = frozenset(one["key"] for one in ranges if "key" in one)
+        return Aggregation(name, kind, specification, self._aggregations(inner, place), named)
 
     def _refuse_dotted_paths(self, specification: Mapping[str, Any], place: str) -> None:
         paths = specification.get("buckets_path")

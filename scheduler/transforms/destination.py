@@ -13,6 +13,8 @@ from scheduler.transforms.deduction import deduced_mappings, deduced_types, flat
 from scheduler.transforms.identifiers import document_id
 from scheduler.transforms.source import Source
 
+# Made once: json.dumps makes an encoder for each document.
+_JSON = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 _BULK_BYTES = 8_000_000
 _BUSY = frozenset({429, 502, 503, 504})
 
@@ -79,8 +81,7 @@ class Destination:
         lines = bytearray()
         for key, document in documents:
             action = {"_id": document_id(key), "version": version, "version_type": "external_gte"}
-            lines += json.dumps({"index": action}, separators=(",", ":")).encode() + b"\n"
-            lines += json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+            lines += f"{_JSON.encode({'index': action})}\n{_JSON.encode(document)}\n".encode()
             if len(lines) >= _BULK_BYTES:
                 self._bulk(bytes(lines))
                 lines.clear()

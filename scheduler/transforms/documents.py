@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from scheduler.transforms.body import (
@@ -43,6 +44,7 @@ def document_of(body: TransformBody, bucket: Mapping[str, Any], types: Mapping[s
     return document
 
 
+@lru_cache(maxsize=4096)  # many groups share a bucket
 def iso_milliseconds(milliseconds: float) -> str:
     """``2026-11-25T02:05:40.000Z``, as a native transform writes a group key that is a date."""
     moment = _EPOCH + timedelta(milliseconds=milliseconds)
@@ -63,10 +65,11 @@ def _values(
     aggregations: Iterable[Aggregation], bucket: Mapping[str, Any], types: Mapping[str, str], prefix: str
 ) -> Iterator[tuple[str, Any]]:
     for aggregation in aggregations:
-        answer = bucket.get(aggregation.name)
-        value = _ABSENT if answer is None else _value(aggregation, answer, types, prefix + aggregation.name)
-        if value is not _ABSENT:
-            yield aggregation.name, value
+        name = aggregation.name
+        if name in bucket:
+            value = _value(aggregation, bucket[name], types, prefix + name)
+            if value is not _ABSENT:
+                yield name, value
 
 
 def _value(aggregation: Aggregation, answer: Mapping[str, Any], types: Mapping[str, str], name: str) -> Any:
@@ -154,15 +157,15 @@ def range_name(bounds: Mapping[str, Any]) -> str:
 
 def _ranges(aggregation: Aggregation, buckets: Any) -> dict[str, int | dict[str, Any]]:
     # The answer always has a key; the engine's own looks like 1.0-10.5.
-    named = {one["key"] for one in aggregation.specification.get("ranges", ()) if "key" in one}
-    if isinstance(buckets, dict):
-        buckets = [{**bucket, "key": key} for key, bucket in buckets.items()]
+    pairs = buckets.items() if isinstance(buckets, dict) else ((one["key"], one) for one in buckets)
     result = {}
-    for bucket in buckets:
-        own = bucket if bucket["key"] in named else {key: bucket.get(key) for key in ("from", "to")}
-        key = range_name(own)
+    for key, bucket in pairs:
+        if key in aggregation.named_ranges:
+            name = key.replace(".", "_")
+        else:
+            name = range_name({end: bucket.get(end) for end in ("from", "to")})
         # Natively what is inside a range finds no type, so that its numbers are written as 1.0.
-        result[key] = _bucket(aggregation, bucket, {}, key)
+        result[name] = _bucket(aggregation, bucket, {}, name)
     return result
 
 

@@ -53,7 +53,7 @@ def groups_search(
         size: groups on a page.
         lower: the bound of the sync field from which documents are read, in epoch milliseconds.
         upper: the bound below which they are.
-        after: the ``after_key`` of the page before.
+        after: the ``after_key`` of the page before; or the date alone from which to begin.
         only: keys of groups outside of which nothing needs to be read; what the search finds besides them is
             incomplete (see ``groups_filter``).
         compute: whether to compute the aggregations, or only to name the groups.
@@ -64,7 +64,7 @@ def groups_search(
         "size": size,
         "sources": [{group.name: {group.kind: dict(group.specification)}} for group in sources],
     }
-    if after is not None:
+    if after is not None and len(after) == len(sources):
         composite["after"] = dict(after)
     aggregation: dict[str, Any] = {"composite": composite}
     if compute:

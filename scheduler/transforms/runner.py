@@ -105,7 +105,7 @@ class TransformRunner:
             return
         slices = slices_to_count(state, upper) if self.body.sync_field is not None else []
         counted = self._source.count(slices)
-        total = self._source.total(upper if slices else None) if state.upper is None else None
+        total = self._source.extent(upper if slices else None).total if state.upper is None else None
         following = begin(state, upper, counted, total)
         if following.running is not None or time.monotonic() - self._saved_at >= _IDLE_SAVE_SECONDS:
             self._save(following)
@@ -133,16 +133,14 @@ class TransformRunner:
 
     def _all_groups(self, running: Running, upper: int | None) -> Iterator[None]:
         """Every group there is; while a page is written, the next one is searched."""
-        page = self._source.page(upper=upper, after=running.position)
-        while True:
-            following = page.following
-            if following is None:
-                self._write(page.buckets, running.upper)
-                return
-            ahead = self._threads.submit(self._source.page, upper=upper, after=following)
+        pages = self._source.all_pages(upper, running.position)
+        page = next(pages, None)
+        while page is not None:
+            ahead = self._threads.submit(next, pages, None)
             self._write(page.buckets, running.upper)
-            self._move(following)
-            yield
+            if page.following is not None:
+                self._move(page.following)
+                yield
             page = ahead.result()
 
     def _changed_groups(self, running: Running, lower: int, upper: int | None) -> Iterator[None]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from engine.client import Engine, raise_for_error
 from engine.errors import SchedulerError
-from scheduler.transforms.body import TransformBody
+from scheduler.transforms.body import GroupSource, TransformBody, offset_milliseconds
 from scheduler.transforms.checkpoint import Slice
 from scheduler.transforms.deduction import flat_types
-from scheduler.transforms.pivot import GROUPS, Key, groups_search, search
+from scheduler.transforms.pivot import GROUPS, Key, groups_search, ordered_sources, search
 
 # Groups a page where the body says nothing. Fewer round trips than Elasticsearch's 500; with five
 # aggregations a group still far below the 65,535 buckets that a search may make.
@@ -20,6 +20,7 @@ _SMALLEST_PAGE_SIZE = 10
 # What the engine says when a page has too many buckets or takes too much memory: try a smaller one.
 _TOO_LARGE = ("too_many_buckets_exception", "circuit_breaking_exception")
 _COUNTS = "counts"
+_FIRST_WINDOW_BUCKETS = 16
 
 
 class SourceMissing(SchedulerError):
@@ -33,6 +34,14 @@ class Page(NamedTuple):
     following: Key | None
 
 
+class Extent(NamedTuple):
+    """How many documents there are, and the first and last of the dates by which they are grouped."""
+
+    total: int
+    first: int | None
+    last: int | None
+
+
 class Source:
     """The source of one transform; remembers how large a page may be."""
 
@@ -40,6 +49,7 @@ class Source:
         self._engine = engine
         self._body = body
         self._page_size = body.settings.page_size or DEFAULT_PAGE_SIZE
+        self._extents: dict[int | None, Extent] = {}
 
     def types(self) -> dict[str, str]:
         """The type of each field of the source, by dotted name."""
@@ -69,10 +79,77 @@ class Source:
         buckets = self._search(request)["aggregations"][_COUNTS]["buckets"]
         return [Slice(*bounds, buckets[str(at)]["doc_count"]) for at, bounds in enumerate(slices)]
 
-    def total(self, upper: int | None) -> int:
-        """How many documents there are with a sync field below ``upper``."""
-        request = search(self._body, [], lower=None, upper=upper, aggregations={})
-        return int(self._search({**request, "track_total_hits": True})["hits"]["total"]["value"])
+    def extent(self, upper: int | None) -> Extent:
+        """How many documents there are with a sync field below ``upper``, and their dates; asked once
+        each."""
+        if upper not in self._extents:
+            self._extents = {upper: self._ask_extent(upper)}
+        return self._extents[upper]
+
+    def _ask_extent(self, upper: int | None) -> Extent:
+        leading = self._leading()
+        dates: dict[str, Any] = {}
+        if leading is not None:
+            dates = {name: {name: {"field": leading.field}} for name in ("min", "max")}
+        request = search(self._body, [], lower=None, upper=upper, aggregations=dates)
+        answer = self._search({**request, "track_total_hits": True})
+        found = answer.get("aggregations", {})
+        first, last = (found.get(name, {}).get("value") for name in ("min", "max"))
+        total = int(answer["hits"]["total"]["value"])
+        if leading is None or first is None or last is None:
+            return Extent(total, None, None)
+        return Extent(total, int(first), int(last))
+
+    def _leading(self) -> GroupSource | None:
+        """The date by which the groups are ordered, if buckets of it can be told from its values."""
+        leading = ordered_sources(self._body.grouping)[0]
+        told = leading.kind == "date_histogram" and leading.field is not None and not leading.missing_bucket
+        even = "fixed_interval" in leading.specification and "time_zone" not in leading.specification
+        return leading if told and even and self._body.latest is None else None
+
+    def all_pages(self, upper: int | None, position: Key | None) -> Iterator[Page]:
+        """Every page of groups after ``position``; reads each document about once.
+
+        A ``composite`` search reads all documents to find the first groups of them. So where groups are
+        ordered by date, each search is given a window of time that has about a page of groups.
+        """
+        leading = self._leading()
+        extent = self.extent(upper) if leading is not None else None
+        if leading is None or extent is None or extent.first is None or extent.last is None:
+            yield from self._pages_after(upper, position)
+            return
+        bucket = leading.longest_milliseconds
+        width = _FIRST_WINDOW_BUCKETS * bucket
+        # Buckets begin where the offset says: a position is the begin of one, the first date need not be.
+        start = position[leading.name] if position is not None else _floor(extent.first, leading)
+        after = position if position is not None and len(position) > 1 else None
+        while start <= extent.last:
+            end = start + width
+            groups = 0
+            window = [{"range": {leading.field: {"gte": start, "lt": end, "format": "epoch_millis"}}}]
+            following: Key | None = after
+            while True:
+                page = self.page(upper=upper, after=following, within=window)
+                # Where documents have several dates, the search sees a part of other windows' groups.
+                buckets = [one for one in page.buckets if start <= one["key"][leading.name] < end]
+                groups += len(buckets)
+                following = page.following
+                if following is None:
+                    break
+                yield Page(buckets, following)
+            last = end > extent.last
+            yield Page(buckets, None if last else {leading.name: end})
+            if after is None:
+                width = _next_width(width, groups, self._page_size, bucket)
+            start, after = end, None
+
+    def _pages_after(self, upper: int | None, position: Key | None) -> Iterator[Page]:
+        while True:
+            page = self.page(upper=upper, after=position)
+            yield page
+            if page.following is None:
+                return
+            position = page.following
 
     def page(
         self,
@@ -131,3 +208,15 @@ class Source:
                 raise SourceMissing(f"{what}: there is no index {indices} yet")
         raise_for_error(what, answer, where=self._engine.url)
         return answer
+
+
+def _floor(date: int, leading: GroupSource) -> int:
+    """The begin of the bucket of a date."""
+    offset = offset_milliseconds(leading)
+    return date - (date - offset) % leading.longest_milliseconds
+
+
+def _next_width(width: int, groups: int, wanted: int, bucket: int) -> int:
+    """How wide a window has most of a page of groups, after one of ``width`` had ``groups``."""
+    change = 16.0 if groups == 0 else min(16.0, max(0.25, 0.9 * wanted / groups))
+    return max(1, int(width * change) // bucket) * bucket
