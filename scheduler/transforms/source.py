@@ -80,8 +80,7 @@ class Source:
         return [Slice(*bounds, buckets[str(at)]["doc_count"]) for at, bounds in enumerate(slices)]
 
     def extent(self, upper: int | None) -> Extent:
-        """How many documents there are with a sync field below ``upper``, and their dates; asked once
-        each."""
+        """How many documents have a sync field below ``upper``, and their dates; asked once each."""
         if upper not in self._extents:
             self._extents = {upper: self._ask_extent(upper)}
         return self._extents[upper]
