@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +21,7 @@ class Alert:
         rule_id, rule_name: the rule.
         message: what it says to people.
         alert_id: common to all documents from the triggering to the recovery; "" if not given.
+        key: what the alert is about where a rule has several at a time (a client, a section); else "".
         sequence: counts the rule's documents.
         value, threshold: hits/s, where the rule has them.
         hits: in the window.
@@ -35,6 +36,7 @@ class Alert:
     message: str
     alert_id: str = ""
     sequence: int = 0
+    key: str = ""
     value: float | None = None
     threshold: float | None = None
     hits: int | None = None
@@ -110,6 +112,7 @@ def shape_alert(source: Mapping[str, Any]) -> Alert:
         message=str(source.get("message") or ""),
         alert_id=str(details.get("id") or ""),
         sequence=int(details.get("seq") or 0),
+        key=str(details.get("key") or ""),
         value=_number(details.get("value")),
         threshold=_number(details.get("threshold")),
         hits=None if hits is None else int(hits),
@@ -122,6 +125,16 @@ def shape_alert(source: Mapping[str, Any]) -> Alert:
 def shape_alerts(answer: Mapping[str, Any]) -> tuple[Alert, ...]:
     """The alerts of a search answer, oldest first."""
     return tuple(shape_alert(hit["_source"]) for hit in reversed(answer["hits"]["hits"]))
+
+
+def open_alerts(newest: Iterable[Alert]) -> tuple[Alert, ...]:
+    """Of the newest documents of alerts, oldest first, those that are open.
+
+    Of one rule and key only the newest alert can be: a later one takes the place of an earlier, whose
+    recovery nobody saw.
+    """
+    current = {(alert.rule_id, alert.key): alert for alert in newest}
+    return tuple(alert for alert in current.values() if alert.opens)
 
 
 def parse_time(value: str | float) -> datetime:

@@ -16,7 +16,14 @@ from engine.errors import Conflict, EngineError, NotFound, NotProvisioned
 from provisioning.names import Names
 from provisioning.rendering import render_one
 from provisioning.settings import Settings
-from reading.alerts import Alert, AlertFilter, alerts_search, latest_by_alert_search, shape_alerts
+from reading.alerts import (
+    Alert,
+    AlertFilter,
+    alerts_search,
+    latest_by_alert_search,
+    open_alerts,
+    shape_alerts,
+)
 from reading.operations import (
     Operations,
     acknowledgement_document,
@@ -104,7 +111,7 @@ def read_alerts(engine: Engine, names: Names, wanted: AlertFilter, size: int) ->
     )
     return AlertLog(
         alerts=shape_alerts(alerts),
-        open_alerts=tuple(alert for alert in shape_alerts(by_alert) if alert.opens),
+        open_alerts=open_alerts(shape_alerts(by_alert)),
         operations=shape_operations(operations),
         read_at=now,
     )

@@ -14,7 +14,8 @@ from reading.report import Report
 from reading.rule import TrafficRule
 
 # Told apart by people with any common colour vision (Okabe and Ito 2008), and on light and dark ground.
-_PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a800", "#7f7f7f")
+_PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a800", "#7a4fb3", "#5c4033",
+            "#66c2a5", "#a6d854", "#e7298a")  # fmt: skip
 _STACKED = {"barmode": "stack", "bargap": 0}
 _ALERT_COLOUR = "#d55e00"
 _NAME_WIDTH = 40

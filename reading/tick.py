@@ -11,7 +11,14 @@ from typing import Any, Literal, get_args
 
 from engine.errors import UsageError
 from provisioning.names import Names
-from reading.alerts import Alert, latest_alerts_search, latest_by_alert_search, parse_time, shape_alerts
+from reading.alerts import (
+    Alert,
+    latest_alerts_search,
+    latest_by_alert_search,
+    open_alerts,
+    parse_time,
+    shape_alerts,
+)
 from reading.buckets import BUCKET_SECONDS
 from reading.operations import Operations, operations_search, shape_operations
 from reading.tiers import between, over_tiers, tier_cut
@@ -208,7 +215,7 @@ def shape_tick(question: Question, answers: Sequence[Mapping[str, Any]]) -> Tick
         history=tuple(curve[-(question.history_seconds // BUCKET_SECONDS) :]),
         top={kind: _merged_top(summaries, kind, question.top) for kind in TOP_KINDS},
         alerts=shape_alerts(alerts),
-        open_alerts=tuple(alert for alert in shape_alerts(by_alert) if alert.opens),
+        open_alerts=open_alerts(shape_alerts(by_alert)),
         operations=shape_operations(operations),
         newest_summary=None if newest is None else parse_time(newest),
         newest_hit=hit_times[0] if hit_times else None,

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from provisioning.names import Names
+from reading.alerts import Alert, open_alerts
 from reading.tick import Question, SectionCounts, shape_tick, tick_searches
 from tests.unit.ticks import busy_tick
 
@@ -190,6 +191,18 @@ def test_alerts_come_oldest_first_and_only_unrecovered_ones_are_open() -> None:
     assert [alert.action for alert in tick.alerts] == ["triggered", "recovered"]
     assert [alert.rule_id for alert in tick.open_alerts] == ["errors"]
     assert tick.alerts[0].time == datetime(2026, 3, 1, 11, tzinfo=UTC)
+
+
+def test_a_later_alert_of_a_rule_takes_the_place_of_an_earlier_one() -> None:
+    def alert(action: str, sequence: int, key: str = "") -> Alert:
+        return Alert(END, action, "r", "R", "", f"r-{sequence}", sequence, key)
+
+    silent, triggered, recovered = alert("no_data", 1), alert("triggered", 2), alert("recovered", 3)
+    assert open_alerts([silent]) == (silent,)
+    assert open_alerts([silent, triggered]) == (triggered,)
+    assert open_alerts([silent, recovered]) == ()
+    others = [alert("triggered", 4, "192.0.2.1"), alert("triggered", 5, "192.0.2.2")]
+    assert open_alerts([*others, recovered]) == tuple(others)
 
 
 def test_the_sections_fall_by_what_they_are_sorted_by() -> None:
