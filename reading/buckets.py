@@ -32,6 +32,12 @@ def seconds_until_next(now: datetime, interval_seconds: int, delay_seconds: floa
     return (following - now).total_seconds() + delay_seconds
 
 
+def summary_age(bucket: datetime, now: datetime) -> float:
+    """Seconds since a bucket ended: 0 while it goes on, negative only where clocks differ."""
+    since_end = (now - bucket).total_seconds() - BUCKET_SECONDS
+    return 0.0 if -BUCKET_SECONDS <= since_end < 0 else since_end
+
+
 def interval_seconds(text: str) -> int:
     """The length of an interval given as a duration (``10s``, ``1m``), in seconds.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from reading.buckets import BUCKET_SECONDS
+from reading.buckets import summary_age
 from reading.rule import TrafficRule
 from reading.tick import SectionCounts, Tick
 
@@ -62,9 +62,10 @@ def tick_metrics(tick: Tick, rule: TrafficRule, *, now: datetime) -> Iterator[Me
     yield status
     yield from _section_metrics([*tick.sections, ("(others)", tick.others)])
     if tick.newest_summary is not None:
-        end = tick.newest_summary + timedelta(seconds=BUCKET_SECONDS)
         yield _gauge(
-            "httpmon_summary_age_seconds", "Time since the newest summary's end.", (now - end).total_seconds()
+            "httpmon_summary_age_seconds",
+            "Time since the newest summary's end; 0 while its bucket goes on.",
+            summary_age(tick.newest_summary, now),
         )
     if tick.newest_hit is not None:
         yield _gauge(

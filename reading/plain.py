@@ -45,7 +45,7 @@ def freshness_lines(tick: Tick, *, now: datetime, zone: tzinfo | None) -> list[s
     if tick.newest_summary is None:
         facts.append("no summary yet")
     else:
-        age = _age(tick.newest_summary + timedelta(seconds=BUCKET_SECONDS), now)
+        age = _age(tick.newest_summary, now)
         facts.append(f"newest summary {_near(tick.newest_summary, now, zone)}, {age}")
     if tick.newest_hit is not None:
         facts.append(f"newest hit {_near(tick.newest_hit, now, zone)}")
@@ -204,11 +204,12 @@ def _near(moment: datetime, now: datetime, zone: tzinfo | None) -> str:
     return f"{shown:%H:%M:%S}" if shown.date() == now.astimezone(zone).date() else local_time(moment, zone)
 
 
-def _age(moment: datetime, now: datetime) -> str:
-    seconds = (now - moment).total_seconds()
+def _age(bucket: datetime, now: datetime) -> str:
+    """How long ago a bucket ended; one that goes on is current."""
+    seconds = (now - bucket).total_seconds()
     if seconds < 0:
         return f"{duration_text(-seconds)} ahead of this clock"
-    return f"{duration_text(seconds)} old"
+    return "current" if seconds < BUCKET_SECONDS else f"{duration_text(seconds - BUCKET_SECONDS)} old"
 
 
 def offset_text(moment: datetime) -> str:

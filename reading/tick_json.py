@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from reading.alerts import Alert
-from reading.buckets import BUCKET_SECONDS
+from reading.buckets import summary_age
 from reading.rule import TrafficRule
 from reading.tick import SectionCounts, Tick
 
@@ -14,7 +14,6 @@ from reading.tick import SectionCounts, Tick
 def tick_object(tick: Tick, rule: TrafficRule, *, now: datetime) -> dict[str, Any]:
     """The tick as JSON values: times in UTC, rates in hits/s, sizes in bytes, spans in seconds."""
     question = tick.question
-    end_of_newest = tick.newest_summary and tick.newest_summary + timedelta(seconds=BUCKET_SECONDS)
     return {
         "interval": {
             "start": utc_text(question.start),
@@ -47,7 +46,7 @@ def tick_object(tick: Tick, rule: TrafficRule, *, now: datetime) -> dict[str, An
         "freshness": {
             "read_at": utc_text(now),
             "newest_summary": tick.newest_summary and utc_text(tick.newest_summary),
-            "age_seconds": end_of_newest and round((now - end_of_newest).total_seconds(), 3),
+            "age_seconds": tick.newest_summary and round(summary_age(tick.newest_summary, now), 3),
             "newest_hit": tick.newest_hit and utc_text(tick.newest_hit),
         },
         "unparsed": {"overall": tick.unparsed, "interval": tick.unparsed_now},

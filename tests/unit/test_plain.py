@@ -97,7 +97,12 @@ def test_hits_without_their_summary_are_told() -> None:
 
 def test_a_summary_of_the_future_is_a_difference_of_clocks() -> None:
     tick = replace(empty_tick(), newest_summary=NOW + timedelta(seconds=20))
-    assert "30 s ahead of this clock" in freshness_lines(tick, now=NOW, zone=UTC)[0]
+    assert "20 s ahead of this clock" in freshness_lines(tick, now=NOW, zone=UTC)[0]
+
+
+def test_a_bucket_that_goes_on_is_current() -> None:
+    tick = replace(empty_tick(), newest_summary=NOW - timedelta(seconds=5))
+    assert "12:00:13, current" in freshness_lines(tick, now=NOW, zone=UTC)[0]
 
 
 @pytest.mark.parametrize(
