@@ -46,9 +46,9 @@ def freshness_lines(tick: Tick, *, now: datetime, zone: tzinfo | None) -> list[s
         facts.append("no summary yet")
     else:
         age = _age(tick.newest_summary, now)
-        facts.append(f"newest summary {_near(tick.newest_summary, now, zone)}, {age}")
+        facts.append(f"newest summary {near_time(tick.newest_summary, now, zone)}, {age}")
     if tick.newest_hit is not None:
-        facts.append(f"newest hit {_near(tick.newest_hit, now, zone)}")
+        facts.append(f"newest hit {near_time(tick.newest_hit, now, zone)}")
     facts.append(f"unparsed lines {tick.unparsed:,} (+{tick.unparsed_now:,})")
     return ["; ".join(facts), *_advice(tick, now, zone)]
 
@@ -189,16 +189,15 @@ def _advice(tick: Tick, now: datetime, zone: tzinfo | None) -> list[str]:
         return ["hits have arrived but are not summarised: see httpmon status"]
     summarised = newest + timedelta(seconds=BUCKET_SECONDS)
     if hit is not None and summarised <= hit < end:
-        return [
-            f"hits up to {_near(hit, now, zone)} are not summarised yet; if that stays, see httpmon status"
-        ]
+        known = near_time(hit, now, zone)
+        return [f"hits up to {known} are not summarised yet; if that stays, see httpmon status"]
     if summarised < end - timedelta(seconds=_OLD_SECONDS):
         moment = summarised.astimezone(zone).isoformat()
         return [f"the newest summary is old; to look at it: httpmon tail --at {moment}"]
     return []
 
 
-def _near(moment: datetime, now: datetime, zone: tzinfo | None) -> str:
+def near_time(moment: datetime, now: datetime, zone: tzinfo | None) -> str:
     """The time of day if it is today's, else with the date and the offset."""
     shown = moment.astimezone(zone)
     return f"{shown:%H:%M:%S}" if shown.date() == now.astimezone(zone).date() else local_time(moment, zone)

@@ -16,7 +16,7 @@ from reading.plain import (
     bytes_text,
     duration_text,
     freshness_lines,
-    local_time,
+    near_time,
     offset_text,
     open_state,
     share_text,
@@ -315,7 +315,7 @@ def _alert_lines(tick: Tick, rows: int, now: datetime, zone: tzinfo | None) -> l
         role: Role = "alert" if opened else ("good" if not alert.opens else "")
         lines.append(
             (
-                (f"{local_time(alert.time, zone)} ", ""),
+                (f"{near_time(alert.time, now, zone)} ", ""),
                 (f"{printable(alert.action):<10} ", role),
                 (f"{_alert_age(tick, alert, now, opened=opened)}; ", role),
                 (printable(alert.message), ""),

@@ -58,8 +58,8 @@ top clients
 198.51.100.9                                                                  28
 
 alerts, newest last
-2026-03-01 11:50:10 UTC recovered  10 min 8 s ago, lasted 1 min 30 s; recovered~
-2026-03-01 11:58:00 UTC triggered  OPEN for 2 min 18 s; High traffic generated ~
+11:50:10 recovered  10 min 8 s ago, lasted 1 min 30 s; recovered \x07
+11:58:00 triggered  OPEN for 2 min 18 s; High traffic generated an alert - hits~
 
 newest summary 12:00:00, 8 s old; newest hit 12:00:15; unparsed lines 3 (+1)
 
