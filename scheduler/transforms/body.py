@@ -420,7 +420,11 @@ class _Parser:
         return int(_LONGEST_DAYS[unit] * _UNIT_MILLISECONDS["d"])
 
     def _aggregations(self, request: Mapping[str, Any], place: str) -> tuple[Aggregation, ...]:
-        return tuple(self._aggregation(name, value, f"{place}.{name}") for name, value in request.items())
+        parsed = tuple(self._aggregation(name, value, f"{place}.{name}") for name, value in request.items())
+        for one in parsed:
+            if one.kind in ("bucket_script", "bucket_selector"):
+                self._refuse_dotted_paths(one, set(request), f"{place}.{one.name}")
+        return parsed
 
     def _aggregation(self, name: str, value: Any, place: str) -> Aggregation:
         content = self._object(value, place)
@@ -436,19 +440,17 @@ class _Parser:
         inner = content.get("aggs", content.get("aggregations")) or {}
         if inner and kind not in BUCKETS:
             raise self._refuse(place, f"a {kind} aggregation holds no others")
-        if kind in ("bucket_script", "bucket_selector"):
-            self._refuse_dotted_paths(specification, place)
         ranges = specification.get("ranges", ()) if kind == "range" else ()
         named = frozenset(one["key"] for one in ranges if "key" in one)
         return Aggregation(name, kind, specification, self._aggregations(inner, place), named)
 
-    def _refuse_dotted_paths(self, specification: Mapping[str, Any], place: str) -> None:
-        paths = specification.get("buckets_path")
-        values = paths.values() if isinstance(paths, dict) else [paths]
-        for path in values:
-            # The engine reads a dot as a step to a metric's property, so a dotted name is never found.
-            if isinstance(path, str) and "." in path.split(">")[-1] and not _is_property(path):
-                raise self._refuse(place, f"buckets_path {path!r} cannot name an aggregation with a dot")
+    def _refuse_dotted_paths(self, aggregation: Aggregation, names: set[str], place: str) -> None:
+        paths = aggregation.specification.get("buckets_path")
+        for path in paths.values() if isinstance(paths, dict) else [paths]:
+            # The engine takes what follows the last dot for a property of the metric.
+            if isinstance(path, str) and "." in path and path in names:
+                reason = f"buckets_path {path!r} cannot name an aggregation with a dot; write {path}.value"
+                raise self._refuse(place, reason)
 
 
 def _latest_grouping(latest: Latest) -> Grouping:
@@ -457,11 +459,3 @@ def _latest_grouping(latest: Latest) -> Grouping:
     )
     newest = {"top_hits": {"size": 1, "sort": [{latest.sort: {"order": "desc"}}]}}
     return Grouping(groups, (), {NEWEST: newest})
-
-
-def _is_property(path: str) -> bool:
-    """Whether the part after the dot is a property that a metric has, as in ``stats.avg`` or ``pct.99.9``."""
-    property_name = path.split(">")[-1].partition(".")[2]
-    return property_name in {"count", "min", "max", "avg", "sum", "value"} or bool(
-        re.fullmatch(r"\d+(\.\d+)?", property_name)
-    )

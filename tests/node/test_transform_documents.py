@@ -361,6 +361,86 @@ def test_the_query_of_the_source_holds(run: Run, source: str) -> None:
     )
 
 
+def test_the_suspicious_clients_of_the_transform_guide(engine: Engine, settings: Settings) -> None:
+    """Its shape: distinct counts, counts of kinds of answers, first and last time, and a script over both."""
+    index = settings.names.of("weblog")
+    keyword = {"type": "keyword"}
+    mappings = {
+        "properties": {
+            "clientip": {"type": "ip"},
+            "timestamp": {"type": "date"},
+            "bytes": {"type": "long"},
+            "response": keyword,
+            "url": keyword,
+            "geo": {"properties": {"src": keyword, "dest": keyword}},
+        }
+    }
+    engine.request("PUT", f"/{index}", body={"mappings": mappings})
+    answers = ["200", "404", "503", "404"]
+    hits = [
+        {
+            "clientip": f"198.51.100.{number // 4}",
+            "timestamp": f"2024-05-01T10:00:{number * 2:02d}.250Z",
+            "bytes": 100 * number,
+            "response": answers[number % 4],
+            "url": f"/{number % 3}",
+            "geo": {"src": "DE", "dest": "US" if number % 2 else "FR"},
+        }
+        for number in range(8)
+    ]
+    fill(engine, index, hits)
+    pivot = {
+        "group_by": {"clientip": {"terms": {"field": "clientip"}}},
+        "aggregations": {
+            "url_dc": {"cardinality": {"field": "url"}},
+            "bytes_sum": {"sum": {"field": "bytes"}},
+            "geo.dest_dc": {"cardinality": {"field": "geo.dest"}},
+            "responses.total": {"value_count": {"field": "timestamp"}},
+            "success": {"filter": {"term": {"response": "200"}}},
+            "error404": {"filter": {"term": {"response": "404"}}},
+            "error5xx": {"filter": {"range": {"response": {"gte": "500", "lt": "600"}}}},
+            "timestamp.min": {"min": {"field": "timestamp"}},
+            "timestamp.max": {"max": {"field": "timestamp"}},
+            "timestamp.duration_ms": {
+                "bucket_script": {
+                    "buckets_path": {"first": "timestamp.min.value", "last": "timestamp.max.value"},
+                    "script": "(params.last - params.first)",
+                }
+            },
+        },
+    }
+    body = parse_body("guide", {"source": {"index": index}, "dest": {"index": "nowhere"}, "pivot": pivot})
+
+    documents = preview(engine, body).documents
+
+    assert exactly(documents[1]) == exactly(
+        {
+            "clientip": "198.51.100.1",
+            "url_dc": 3,
+            "bytes_sum": 2200.0,
+            "geo": {"dest_dc": 2},
+            "responses": {"total": 4},
+            "success": 1,
+            "error404": 2,
+            "error5xx": 1,
+            "timestamp": {
+                "min": "2024-05-01T10:00:08.250Z",
+                "max": "2024-05-01T10:00:14.250Z",
+                "duration_ms": 6000.0,
+            },
+        }
+    )
+    newest = parse_body(
+        "guide",
+        {
+            "source": {"index": index},
+            "dest": {"index": "nowhere"},
+            "latest": {"unique_key": ["clientip"], "sort": "timestamp"},
+        },
+    )
+    assert exactly(preview(engine, newest).documents) == exactly([hits[3], hits[7]])
+
+
 # -- latest ----------------------------------------------------------------------------------------------
 
 
