@@ -9,8 +9,8 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from provisioning.queries import SavedQuery
     from provisioning.settings import LoadedSettings
-    from reading.queries import SavedQuery
 
 app = typer.Typer(help="Ask the saved queries.", no_args_is_help=True)
 
@@ -38,7 +38,8 @@ def show(
     import json
 
     from cli.context import loaded_settings
-    from reading.queries import find_query, stored_script
+    from provisioning.queries import stored_script
+    from reading.queries import find_query
 
     query = find_query(_queries(loaded_settings(context)), name)
     if stored:
@@ -98,8 +99,8 @@ def run(
 
 
 def _queries(loaded: LoadedSettings) -> Sequence[SavedQuery]:
+    from provisioning.queries import parse_query
     from provisioning.rendering import render_queries
-    from reading.queries import parse_query
 
     return [
         parse_query(rendered.stem, rendered.body, str(rendered.source))

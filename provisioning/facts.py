@@ -27,6 +27,7 @@ FoundKind = Literal[
     "watch",
     "scheduled_transform",
     "scheduled_watch",
+    "query",
 ]
 
 # More objects of one kind than an installation can sensibly have; a search answers at most 10,000.
@@ -75,6 +76,7 @@ def gather_facts(engine: Engine, names: Names) -> Facts:
         "scheduled_transform": _scheduled_transforms(engine, names.transform_store, indices),
         "scheduled_watch": _scheduled_watches(engine, names.watch_store, indices),
     }
+    objects["query"] = _stored_queries(engine, f"{names.prefix}-")
     objects |= _native(engine, capabilities, pattern)
     return Facts(objects)
 
@@ -93,6 +95,19 @@ def _pipelines(engine: Engine, pattern: str) -> dict[str, Found]:
     except NotFound:
         return {}
     return {name: Found(body) for name, body in answer.items()}
+
+
+def _stored_queries(engine: Engine, prefix: str) -> dict[str, Found]:
+    # Stored scripts can be listed nowhere else.
+    answer = engine.request(
+        "GET", "/_cluster/state/metadata", params={"filter_path": "metadata.stored_scripts"}
+    )
+    scripts: Mapping[str, Any] = answer.get("metadata", {}).get("stored_scripts") or {}
+    return {
+        name: Found({"script": {"lang": one["lang"], "source": one["source"]}})
+        for name, one in scripts.items()
+        if name.startswith(prefix) and one["lang"] == "mustache"
+    }
 
 
 def _indices(engine: Engine, names: Names) -> Mapping[str, Any]:

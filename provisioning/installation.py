@@ -10,6 +10,7 @@ from provisioning.apply import apply_plan
 from provisioning.desired import desired_state
 from provisioning.facts import gather_facts
 from provisioning.plan import build_plan
+from provisioning.queries import stored_queries
 from provisioning.rendering import render_all
 from provisioning.settings import Settings
 from provisioning.steps import Options, Plan, Step
@@ -21,7 +22,8 @@ _LOOK_EVERY_SECONDS = 1.0
 def plan_installation(engine: Engine, settings: Settings, options: Options | None = None) -> Plan:
     """What would have to be done; only reads. Raises what rendering and ``Engine.request`` raise."""
     capabilities = engine.capabilities()
-    desired = desired_state(render_all(settings, capabilities), settings, capabilities)
+    rendered = [*render_all(settings, capabilities), *stored_queries(settings)]
+    desired = desired_state(rendered, settings, capabilities)
     return build_plan(gather_facts(engine, settings.names), desired, options or Options())
 
 

@@ -29,9 +29,10 @@ _ORDER: tuple[ObjectKind, ...] = (
     "index",
     "transform",
     "watch",
+    "query",
 )
-PlainKind = Literal["component_template", "pipeline", "index_template"]
-_PLAIN: tuple[PlainKind, ...] = ("component_template", "pipeline", "index_template")
+PlainKind = Literal["component_template", "pipeline", "index_template", "query"]
+_PLAIN: tuple[PlainKind, ...] = ("component_template", "pipeline", "index_template", "query")
 
 _NO_OPTIONS = Options()
 

@@ -25,6 +25,7 @@ _PATHS: dict[str, str] = {
     "index_template": "/_index_template",
     "pipeline": "/_ingest/pipeline",
     "data_stream": "/_data_stream",
+    "query": "/_scripts",
 }
 
 # What `_update` of a transform takes (Elasticsearch reference, update transform API); of `source` and `dest`,
@@ -51,12 +52,12 @@ class Request:
 
 
 def put_simple(desired: Desired, wanted: Wanted) -> Request:
-    """Make or overwrite a template or a pipeline."""
+    """Make or overwrite a template, a pipeline or a stored query."""
     return Request("PUT", f"{_PATHS[wanted.kind]}/{wanted.name}", desired.marked(wanted))
 
 
 def delete_simple(kind: str, name: str) -> Request:
-    """Remove a template, a pipeline or a data stream."""
+    """Remove a template, a pipeline, a stored query or a data stream."""
     return Request("DELETE", f"{_PATHS[kind]}/{name}", accept=(404,))
 
 

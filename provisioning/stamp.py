@@ -1,7 +1,8 @@
 """The mark on everything httpmon writes: for which namespace, by which version, from which body. Pure.
 
 Each API keeps it elsewhere: ``_meta`` where there is one, ``metadata`` of watches and roles, and the end of
-the description where there is nothing else (OpenSearch refuses ``_meta`` in an ingest pipeline).
+the description where there is nothing else (OpenSearch refuses ``_meta`` in an ingest pipeline); a stored
+search template begins with a comment.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ _KEYS = ("managed_by", "namespace", "version", "checksum")
 _IN_DESCRIPTION = re.compile(
     r" ?\[httpmon namespace=(?P<namespace>\S+) version=(?P<version>\S+) checksum=(?P<checksum>[0-9a-f]+)\]$"
 )
+_IN_COMMENT = re.compile(
+    r"\{\{! httpmon namespace=(?P<namespace>\S+) version=(?P<version>\S+) "
+    r"checksum=(?P<checksum>[0-9a-f]+) \}\}"
+)
 # Enough of a SHA-256 that two bodies never share it by chance, short enough to read.
 _CHECKSUM_DIGITS = 16
 
@@ -61,6 +66,10 @@ def stamped(kind: ObjectKind, body: Mapping[str, Any], stamp: Stamp, flavour: Fl
         text = f"[httpmon namespace={stamp.namespace} version={stamp.version} checksum={stamp.checksum}]"
         marked["description"] = f"{marked.get('description', '')} {text}".lstrip()
         return marked
+    if kind == "query":
+        text = f"httpmon namespace={stamp.namespace} version={stamp.version} checksum={stamp.checksum}"
+        marked["script"]["source"] = f"{{{{! {text} }}}}{marked['script']['source']}"
+        return marked
     place = marked
     for key in _PLACES[kind]:
         place = place.setdefault(key, {})
@@ -70,6 +79,9 @@ def stamped(kind: ObjectKind, body: Mapping[str, Any], stamp: Stamp, flavour: Fl
 
 def read_stamp(kind: ObjectKind, body: Mapping[str, Any]) -> Stamp | None:
     """The mark in a body as the cluster has it; None if httpmon did not write it."""
+    if kind == "query":
+        comment = _IN_COMMENT.match(str(body.get("script", {}).get("source", "")))
+        return Stamp(**comment.groupdict()) if comment else None
     place: Any = body
     for key in _PLACES[kind]:
         place = place.get(key) if isinstance(place, Mapping) else None
@@ -86,6 +98,9 @@ def unstamped(kind: ObjectKind, body: Mapping[str, Any]) -> dict[str, Any]:
         bare["description"] = _IN_DESCRIPTION.sub("", str(bare["description"]))
         if not bare["description"]:
             del bare["description"]
+    if kind == "query":
+        bare["script"]["source"] = _IN_COMMENT.sub("", str(bare["script"]["source"]), count=1)
+        return bare
     place: Any = bare
     *way, last = _PLACES[kind]
     for key in way:

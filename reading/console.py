@@ -14,6 +14,7 @@ from engine.capabilities import Capabilities
 from engine.client import Engine, raise_for_error
 from engine.errors import Conflict, EngineError, NotFound, NotProvisioned
 from provisioning.names import Names
+from provisioning.queries import SavedQuery, Value
 from provisioning.rendering import render_one
 from provisioning.settings import Settings
 from reading.alerts import (
@@ -32,7 +33,7 @@ from reading.operations import (
     shape_operations,
     silence_document,
 )
-from reading.queries import SavedQuery, Value, shaped_rows
+from reading.queries import shaped_rows
 from reading.report import Report, ReportQuestion, report_searches, shape_report
 from reading.rule import HIGH_TRAFFIC, TrafficRule, rule_of_watch
 from reading.tick import Question, Search, Tick, search_header, shape_tick, tick_searches

@@ -10,10 +10,10 @@ from datetime import tzinfo
 
 from tabulate import tabulate
 
+from provisioning.queries import Column, SavedQuery, Value
 from reading.alerts import parse_time
 from reading.plain import bytes_text, duration_text, local_time
 from reading.printable import printable
-from reading.queries import Column, SavedQuery, Value
 from reading.tick_json import utc_text
 
 # Wide enough for a path, narrow enough for a table.

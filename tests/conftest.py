@@ -83,3 +83,9 @@ def remove_namespace(engine: Engine, namespace: str) -> None:
         # OpenSearch answers 404 to a pattern that matches nothing; Elasticsearch does not.
         with contextlib.suppress(NotFound):
             engine.request("DELETE", f"/{kind}/{prefix}-*")
+    listed = engine.request(
+        "GET", "/_cluster/state/metadata", params={"filter_path": "metadata.stored_scripts"}
+    )
+    for script in listed.get("metadata", {}).get("stored_scripts") or {}:
+        if script.startswith(f"{prefix}-"):
+            engine.request("DELETE", f"/_scripts/{script}")

@@ -17,19 +17,12 @@ from typer.testing import CliRunner
 
 from cli.app import app
 from engine.client import Engine
+from provisioning.queries import SavedQuery, Value, parse_query, stored_script
 from provisioning.rendering import render_queries
 from provisioning.settings import EngineSettings, Settings
 from reading.alerts import parse_time
 from reading.console import search_rows
-from reading.queries import (
-    SavedQuery,
-    Value,
-    bound_search,
-    find_query,
-    given_arguments,
-    parse_query,
-    stored_script,
-)
+from reading.queries import bound_search, find_query, given_arguments
 from scheduler.transforms.service import TransformService
 from tests.conftest import remove_namespace
 from tests.node.summaries import QuickClock, install_summaries, send_lines, settle

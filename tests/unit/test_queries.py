@@ -11,18 +11,11 @@ from typing import Any
 import pytest
 
 from engine.errors import TemplateError, UsageError
+from provisioning.queries import SavedQuery, parse_query, stored_script
 from provisioning.rendering import render_queries
 from provisioning.settings import Settings
 from reading.buckets import span_of_time
-from reading.queries import (
-    SavedQuery,
-    bound_search,
-    find_query,
-    given_arguments,
-    parse_query,
-    shaped_rows,
-    stored_script,
-)
+from reading.queries import bound_search, find_query, given_arguments, shaped_rows
 from reading.query_output import query_csv, query_json, query_table
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
