@@ -75,7 +75,7 @@ def fill(engine: Engine, settings: Settings, lines: int) -> datetime:
         )
         send(engine, settings, [document(chance, time, time) for time in times])
 
-    with ThreadPoolExecutor(3) as threads:
+    with ThreadPoolExecutor(2) as threads:
         list(threads.map(batch, range(0, lines, BATCH)))
     engine.request("POST", f"/{settings.names.raw}/_refresh")
     engine.request(
@@ -112,6 +112,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     arguments.add_argument("--url", default="http://127.0.0.1:9200")
     arguments.add_argument("--lines", type=int, default=1_000_000)
+    arguments.add_argument("--no-bare", dest="bare", action="store_false", help="leave the comparison out")
     arguments.add_argument("--rounds", type=int, default=15, help="checkpoints with new lines")
     given = arguments.parse_args()
     namespace = f"bench{uuid.uuid4().hex[:8]}"
@@ -129,7 +130,7 @@ def main() -> None:
             identifier = f"{settings.names.of(stem)}-000001"
             body = parse_body(identifier, bodies[identifier])
             upper = int(engine.now().timestamp() * 1000)
-            bare = {size: bare_searches(engine, body, upper, size) for size in sizes}
+            bare = {size: bare_searches(engine, body, upper, size) for size in (sizes if given.bare else ())}
             first = TransformRunner(engine, store, body, threads)
             taken = drain(first, engine)
             for size, (seconds, groups) in bare.items():
@@ -137,6 +138,7 @@ def main() -> None:
                 bare_run = f"bare searches of {size} take {seconds:.2f} s, {rate:,.0f} lines/s"
                 print(f"{stem}: {groups:,} groups; {bare_run}")
                 print(f"{stem}: first checkpoint {taken:.2f} s, {taken / seconds:.2f} x of that")
+            print(f"{stem}: first checkpoint {taken:.2f} s, {given.lines / taken:,.0f} lines/s")
             costs = []
             chance = random.Random(7)
             for _ in range(given.rounds):
