@@ -49,7 +49,7 @@ def test_a_real_log_gives_the_counted_numbers(engine: Engine, access: Settings, 
 
 
 def test_made_lines_give_the_numbers_that_they_were_made_of(engine: Engine, access: Settings) -> None:
-    chance = random.Random(20150517)  # noqa: S311 - a test repeats itself
+    chance = random.Random(20150517)
     lines = []
     sections: Counter[str] = Counter()
     status: Counter[str] = Counter()

@@ -72,7 +72,7 @@ def parse(line: str) -> Hit | None:
 
 def made_up_lines() -> list[str]:
     """Eight days of a log in which every query finds something."""
-    chance = random.Random(7)  # noqa: S311 - a test repeats itself
+    chance = random.Random(7)
     lines = []
     agents = ["Mozilla/5.0", "ExampleBot/1.0", "curl/8.5", "FeedFetcher"]
     for number in range(4000):
