@@ -3,14 +3,24 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: install lint test demo clean
+.PHONY: demo test lint install clean
 
-install: $(VENV)/.installed
+# `make demo LOG=/path/to/access.log` follows that log instead of generated traffic.
+demo: $(VENV)/.demo
+	@exec $(BIN)/httpmon demo $(if $(LOG),--log '$(LOG)')
+
+# pip shows what it downloads and how far it is; two stamps, so that the demo need not wait for the tools.
+$(VENV)/.demo: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --disable-pip-version-check --editable '.[local]'
+	@touch $@
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --editable '.[local,dev]'
-	touch $@
+	$(BIN)/pip install --disable-pip-version-check --quiet --editable '.[local,dev]'
+	@touch $@ $(VENV)/.demo
+
+install: $(VENV)/.installed
 
 lint: install
 	$(BIN)/ruff check .

@@ -19,6 +19,7 @@ from engine.errors import EXIT_DONE, EXIT_INTERRUPTED, HttpmonError, UsageError
 # Each command: its module in this package, in the order of the help page. A module has `app` (a group of
 # commands, added under the module's name) or `command` (one command).
 COMMANDS = (
+    "demo",
     "ship",
     "replay",
     "generate",
