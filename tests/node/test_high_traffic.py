@@ -1,0 +1,201 @@
+"""Guards the reference rule: the right events at the right bucket ends with the right hits, through restarts.
+
+The traffic goes the whole way: lines through the pipeline, transforms over the raw documents, and the watch
+of the built-in pack over the summaries, once for each of its scheduled times.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from engine.client import Engine
+from provisioning.installation import provision
+from provisioning.settings import Settings
+from scheduler.transforms.service import TransformService
+from scheduler.watches.service import WatchService
+from tests.node.summaries import QuickClock, send_lines, settle
+
+BUCKET = 10
+START = 1_700_000_003  # not at a bucket's beginning
+
+
+class Event(NamedTuple):
+    """What a rule says: what happened, at which bucket end (epoch seconds), with how many hits."""
+
+    action: str
+    at: int
+    hits: int
+
+
+class Clock:
+    """The time of day as the test says it."""
+
+    def __init__(self, epoch: float) -> None:
+        self.epoch = epoch
+
+    def __call__(self) -> datetime:
+        return datetime.fromtimestamp(self.epoch, UTC)
+
+
+def line(epoch: int, section: str = "/api", status: int = 200) -> str:
+    at = datetime.fromtimestamp(epoch, UTC)
+    return f'192.0.2.1 - - [{at:%d/%b/%Y:%H:%M:%S} +0000] "GET {section}/x HTTP/1.1" {status} 100'
+
+
+def summarise(engine: Engine, settings: Settings, lines: Sequence[str]) -> None:
+    for first in range(0, len(lines), 2000):
+        send_lines(engine, settings, lines[first : first + 2000], first=first)
+    service = TransformService(engine, settings.names, monotonic=QuickClock())
+    try:
+        settle(engine, service, ticks=20_000)
+    finally:
+        service.close()
+    engine.request("POST", f"/{settings.names.traffic}/_refresh")
+
+
+def run_watches(engine: Engine, settings: Settings, clock: Clock, until: float) -> None:
+    """A scheduler begins, runs for every scheduled time up to ``until``, and ends."""
+    service = WatchService(engine, settings.names, clock=clock)
+    try:
+        service.tick()
+        clock.epoch = until
+        service.tick()
+        while not service.idle():
+            service.wait(5)
+            service.tick()
+    finally:
+        service.close()
+
+
+def events(engine: Engine, settings: Settings) -> list[Event]:
+    found = engine.request(
+        "POST", f"/{settings.names.alerts}/_search", body={"size": 1000, "sort": ["httpmon.alert.seq"]}
+    )["hits"]["hits"]
+    return [
+        Event(
+            hit["_source"]["event"]["action"],
+            int(datetime.fromisoformat(hit["_source"]["@timestamp"]).timestamp()),
+            hit["_source"]["httpmon"]["alert"]["hits"],
+        )
+        for hit in found
+    ]
+
+
+def expected_events(
+    times: Sequence[int], *, start: int, end: int, threshold: float, recovery: float, window: int
+) -> list[Event]:
+    """The rule in plain Python: at each bucket's end, the average over the window before it."""
+    hits = Counter(time - time % BUCKET for time in times)
+    said: list[Event] = []
+    active = False
+    for bucket_end in range(start - start % BUCKET, end + 1, BUCKET):
+        count = sum(hits[bucket_end - back] for back in range(BUCKET, window + 1, BUCKET))
+        rate = count / window
+        if not active and rate > threshold:
+            said.append(Event("triggered", bucket_end, count))
+        elif active and rate <= recovery:
+            said.append(Event("recovered", bucket_end, count))
+        else:
+            continue
+        active = not active
+    return said
+
+
+def made_times(seed: int, seconds: int) -> list[int]:
+    """Hits of a traffic that swings around the threshold, out of order by up to 2 s."""
+    dice = random.Random(seed)
+    times: list[int] = []
+    rate = 5.0
+    for second in range(seconds):
+        if second % 40 == 0:
+            rate = dice.choice((0.0, 2.0, 9.0, 11.0, 25.0))
+        count = int(rate) + (dice.random() < rate % 1)
+        times += [START + second] * count
+    return sorted(times, key=lambda time: time + dice.uniform(0, 2))
+
+
+@pytest.mark.parametrize("restarts", [0, 5], ids=["one scheduler", "restarted five times"])
+def test_made_up_traffic_gives_the_events_of_a_plain_count(
+    engine: Engine, settings: Settings, restarts: int
+) -> None:
+    rule = {"threshold": 10.0, "recovery_threshold": 8.0, "window": "1m"}
+    settings = settings.model_copy(update={"parameters": {"high_traffic": rule}})
+    provision(engine, settings)
+    times = made_times(seed=11, seconds=600)
+    summarise(engine, settings, [line(time) for time in times])
+    clock, end = Clock(START), START + 700
+    for part in range(1, restarts + 1):
+        run_watches(engine, settings, clock, START + 700 * part / (restarts + 1))
+    run_watches(engine, settings, clock, end)
+    expected = expected_events(times, start=START, end=end - 7, threshold=10.0, recovery=8.0, window=60)
+    assert len(expected) >= 4
+    assert events(engine, settings) == expected
+
+
+def test_running_again_for_the_same_times_says_nothing_twice(engine: Engine, provisioned: Settings) -> None:
+    times = [START + second for second in range(60) for _ in range(40)]
+    summarise(engine, provisioned, [line(time) for time in times])
+    clock = Clock(START)
+    run_watches(engine, provisioned, clock, START + 300)
+    before = events(engine, provisioned)
+    assert [event.action for event in before] == ["triggered", "recovered"]
+    # The scheduler's memory is lost; what was said is in the alert documents.
+    status = f"/{provisioned.names.watch_store}/_doc/{provisioned.names.of('high_traffic')}:status"
+    engine.request("DELETE", status, params={"refresh": True})
+    run_watches(engine, provisioned, Clock(START), START + 300)
+    assert events(engine, provisioned) == before
+
+
+def test_an_alert_document_tells_its_whole_story(engine: Engine, settings: Settings) -> None:
+    rule = {"window": "20s", "renotify": "1m", "no_data": "1m"}
+    settings = settings.model_copy(update={"parameters": {"high_traffic": rule}})
+    provision(engine, settings)
+    start = START - START % BUCKET
+    times = [start + second for second in range(100) for _ in range(20)]
+    summarise(engine, settings, [line(time) for time in times])
+    run_watches(engine, settings, Clock(start), start + 260)
+    found = engine.request("POST", f"/{settings.names.alerts}/_search", body={"sort": ["httpmon.alert.seq"]})[
+        "hits"
+    ]["hits"]
+    told = [
+        (hit["_source"]["event"]["action"], _seconds(hit["_source"]["@timestamp"]) - start) for hit in found
+    ]
+    # 20 hits/s from 0 to 100 s over a window of 20 s; nothing for a minute at 160 s.
+    assert told == [("triggered", 20), ("renotified", 80), ("recovered", 110), ("no_data", 160)]
+    triggered, renotified, recovered, no_data = (hit["_source"]["httpmon"]["alert"] for hit in found)
+    assert triggered["id"] == renotified["id"] == recovered["id"] == found[0]["_id"]
+    assert no_data["id"] == found[3]["_id"] != triggered["id"]
+    assert [one["seq"] for one in (triggered, renotified, recovered, no_data)] == [1, 2, 3, 4]
+    assert (triggered["value"], triggered["hits"], triggered["threshold"]) == (20.0, 400, 10.0)
+    assert triggered["window"] == 20
+    assert _seconds(recovered["started_at"]) - start == 20
+    assert _seconds(recovered["ended_at"]) - start == 110
+    assert recovered["duration"] == 90
+    assert triggered["ended_at"] is None
+    assert found[0]["_source"]["rule"] == {"id": "high-traffic", "name": "High traffic"}
+
+
+def test_the_golden_sequence_comes_out_event_for_event(
+    engine: Engine, provisioned: Settings, shared_folder: Path
+) -> None:
+    golden: dict[str, Any] = json.loads((shared_folder / "corpus" / "golden-traffic.json").read_text())
+    t0 = golden["t0"]
+    lines = [line(t0 + offset, section, status) for offset, section, status in golden["lines"]]
+    summarise(engine, provisioned, lines)
+    run_watches(engine, provisioned, Clock(t0), t0 + 600)
+    assert events(engine, provisioned) == [
+        Event(one["action"], one["bucket_end_epoch"], one["hits_in_window"]) for one in golden["expected"]
+    ]
+    assert timedelta(seconds=golden["window_seconds"]) == timedelta(minutes=2)
+
+
+def _seconds(text: str) -> int:
+    return int(datetime.fromisoformat(text).timestamp())
