@@ -16,6 +16,7 @@ import pytest
 
 from engine.client import Engine
 from provisioning.settings import Settings
+from tests.node.counting_proxy import CountingProxy
 from tests.node.tail_indices import Hit, alert_operations, make_indices, send, summarise
 
 pytestmark = [
@@ -134,3 +135,22 @@ def test_ctrl_c_ends_it_with_130(terminal: Terminal) -> None:
     terminal.wait(lambda text: "following" in text)
     terminal.press("C-c")
     terminal.wait(lambda text: "ended with 130" in text)
+
+
+def test_an_outage_keeps_the_screen_and_says_so(
+    engine_url: str, settings: Settings, traffic: datetime
+) -> None:
+    with CountingProxy(engine_url) as proxy:
+        terminal = Terminal(
+            80, 24, f"{sys.executable} -m httpmon --url {proxy.url} --namespace {settings.namespace} tail"
+        )
+        try:
+            terminal.wait(lambda text: "following" in text and "total" in text)
+            proxy.stop()
+            terminal.wait(lambda text: "cannot reach the engine" in text and "total" in text)
+            proxy.start()
+            terminal.wait(lambda text: "cannot reach" not in text and "total" in text)
+            terminal.press("q")
+            terminal.wait(lambda text: "ended with 0" in text)
+        finally:
+            terminal.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -51,6 +52,20 @@ def test_each_metric_is_documented() -> None:
     page = PAGE.read_text()
     for name in scraped(busy_tick()):
         assert f"`{re.sub('{.*', '', name)}" in page
+
+
+def test_the_dashboard_shows_metrics_that_there_are() -> None:
+    dashboard = json.loads((PAGE.parent / "grafana-dashboard.json").read_text())
+    shown = {
+        name
+        for panel in dashboard["panels"]
+        for target in panel["targets"]
+        for name in re.findall(r"httpmon_\w+", target["expr"])
+    }
+    assert shown == {re.sub("{.*", "", name) for name in scraped(busy_tick())}
+    places = [panel["gridPos"] for panel in dashboard["panels"]]
+    assert all(place["x"] + place["w"] <= 24 for place in places), "a Grafana row has 24 columns"
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(places)
 
 
 @pytest.mark.parametrize(
