@@ -16,7 +16,7 @@ from provisioning.executors import Executor
 from provisioning.facts import Facts, FoundKind
 from provisioning.stamp import ObjectKind, read_stamp
 from provisioning.steps import Options, Plan, Step, judge, named
-from provisioning.versions import index_updates, plan_versions
+from provisioning.versions import index_updates, plan_versions, version_of
 
 # The order in which objects depend on one another: a data stream needs its templates, and its first document
 # the pipeline; a transform needs source and destination; a watch reads what transforms write.
@@ -172,7 +172,7 @@ def _no_longer_rendered(
         for name, found in objects.items():
             if kind == "data_stream" or (rendered_kind, name) in known:
                 continue
-            if not _is_ours(desired, rendered_kind, found.body):
+            if not _is_ours(desired, rendered_kind, found.body) or _is_version(desired, rendered_kind, name):
                 continue
             if options.prune:
                 left.append(removal(desired, kind, name, "is no longer rendered (--prune)"))
@@ -180,6 +180,11 @@ def _no_longer_rendered(
                 why = "is ours and no longer rendered; --prune removes it"
                 left.append(Step(rendered_kind, name, "unchanged", why))
     return left
+
+
+def _is_version(desired: Desired, kind: ObjectKind, name: str) -> bool:
+    """Whether it is some version of what is rendered: ``versions`` alone says when such a one may go."""
+    return any(version_of(wanted.name, name) is not None for wanted in desired.of_kind(kind))
 
 
 def removal(desired: Desired, kind: FoundKind, name: str, why: str) -> Step:
