@@ -1,7 +1,7 @@
 """Guards the plan: from what is found and what is wanted to each step, its reason and its requests.
 
 Each file of ``plan_cases`` is one case: ``desired`` (kind, name, body), ``facts`` (by kind and name: ``body``
-as the cluster shows it, ``state``, and ``mark``: whose it is), ``options``, and the ``plan`` that must come out.
+as the cluster shows it, ``state``, and ``mark``: whose it is), ``options``, and the ``plan`` to come out.
 
 ``mark`` stands for the stamp that httpmon wrote: ``current``, ``other body`` (of an earlier rendering),
 ``other version``, ``other namespace``; without it the object is not httpmon's.
