@@ -198,3 +198,25 @@ def test_a_limit_of_documents_a_second_makes_pauses(engine: Engine, installed: S
 
 def totals_of(engine: Engine, destination: str) -> int:
     return sum(one["n"] for one in summaries(engine, destination))
+
+
+def test_a_page_with_more_buckets_than_the_engine_makes_is_halved(
+    engine: Engine, installed: Settings
+) -> None:
+    """1,000 groups of 80 ranges are more than the 65,535 buckets that a search may make."""
+    destination = installed.names.of("wide")
+    ranges = [{"from": number, "to": number + 1} for number in range(80)]
+    pivot = {
+        "group_by": {"path": {"terms": {"field": "url.path"}}},
+        "aggregations": {
+            "n": {"value_count": {"field": "@timestamp"}},
+            "r": {"range": {"field": "http.response.status_code", "ranges": ranges}},
+        },
+    }
+    define(engine, installed, destination, body_of(installed, installed.names.raw, destination, pivot=pivot))
+    send_lines(engine, installed, [log_line(BUCKET, f"/a/{number}") for number in range(1500)])
+
+    settle(engine, TransformService(engine, installed.names, monotonic=QuickClock()))
+
+    engine.request("POST", f"/{destination}/_refresh")
+    assert engine.request("GET", f"/{destination}/_count")["count"] == 1500
