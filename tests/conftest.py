@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,9 @@ from engine.errors import NotFound
 from localnode.node import LocalNode
 from provisioning.installation import provision
 from provisioning.settings import EngineSettings, Settings
+
+# A shell lets what it runs in the background ignore Ctrl-C, and that is inherited; tests send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Taken out of the environment, because httpmon refuses HTTPMON_* variables that are no settings of its own.
 _ENGINE_URL = os.environ.pop("HTTPMON_TEST_ENGINE_URL", None)
