@@ -28,6 +28,7 @@ COMMANDS = (
     "metrics",
     "query",
     "report",
+    "kibana",
     "render",
     "provision",
     "scheduler",

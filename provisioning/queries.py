@@ -57,7 +57,8 @@ class SavedQuery:
         search: the body of the search, with variables.
         rows: where the rows stand in the answer.
         columns: what is shown of each row.
-        kql: the same as far as Kibana's query bar can say it, with variables; None where it cannot.
+        discover: the documents behind it as Kibana's Discover shows them: the query in KQL, and the columns;
+            None where documents tell nothing.
     """
 
     name: str
@@ -70,7 +71,7 @@ class SavedQuery:
     search: Mapping[str, Any]
     rows: str
     columns: tuple[Column, ...]
-    kql: str | None = None
+    discover: tuple[str, tuple[str, ...]] | None = None
 
 
 def parse_query(stem: str, body: Mapping[str, Any], source: str) -> SavedQuery:
@@ -94,7 +95,7 @@ def parse_query(stem: str, body: Mapping[str, Any], source: str) -> SavedQuery:
             search=dict(body["search"]),
             rows=str(body["rows"]),
             columns=columns,
-            kql=body.get("kql"),
+            discover=_discover(body.get("discover")),
         )
         duration_seconds(query.span)
     except KeyError as error:
@@ -181,3 +182,7 @@ def _column_kind(text: str) -> ColumnKind:
     if text not in get_args(ColumnKind):
         raise ValueError(f"{text!r} is no kind of column; they are {', '.join(get_args(ColumnKind))}")
     return cast(ColumnKind, text)
+
+
+def _discover(given: Mapping[str, Any] | None) -> tuple[str, tuple[str, ...]] | None:
+    return None if given is None else (str(given["kql"]), tuple(str(column) for column in given["columns"]))

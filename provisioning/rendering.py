@@ -23,7 +23,7 @@ from engine.errors import SettingsError, TemplateError
 from provisioning.executors import choose_executors
 from provisioning.names import Names
 from provisioning.settings import Settings, duration_seconds
-from provisioning.templates import BUILT_IN_PACK, Kind, Template, find_queries, find_templates
+from provisioning.templates import BUILT_IN_PACK, Kind, Template, find_descriptions, find_templates
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +76,34 @@ def render_all(settings: Settings, engine: Capabilities) -> list[Rendered]:
     return rendered
 
 
-def render_queries(settings: Settings) -> list[Rendered]:
-    """Render every saved query of every pack. Raises TemplateError.
+# Descriptions are the same for every engine, so what they see is an engine of no cluster.
+_NO_ENGINE = Capabilities(flavour="opensearch", version=(0, 0, 0), version_text="0.0.0")
 
-    They are the same for every engine, so the engine that they see is an OpenSearch of no cluster.
+
+def render_queries(settings: Settings) -> list[Rendered]:
+    """Render every saved query of every pack. Raises TemplateError."""
+    return _render_descriptions("query", settings)
+
+
+def render_kibana(settings: Settings) -> tuple[list[Rendered], list[Rendered]]:
+    """Render the descriptions of Kibana's data views and of its dashboards, of every pack.
+
+    They see ``threshold``, that of the high-traffic rule. Raises TemplateError or SettingsError.
     """
+    watch = render_one(settings, _NO_ENGINE, "watch", "high_traffic")
+    threshold = ({} if watch is None else watch.body.get("metadata") or {}).get("threshold", 10.0)
+    return (
+        _render_descriptions("data_views", settings, threshold=threshold),
+        _render_descriptions("dashboard", settings, threshold=threshold),
+    )
+
+
+def _render_descriptions(kind: Kind, settings: Settings, **variables: Any) -> list[Rendered]:
     environment = _environment(settings.packs)
-    engine = Capabilities(flavour="opensearch", version=(0, 0, 0), version_text="0.0.0")
-    return [_render(environment, query, settings, engine) for query in find_queries(settings.packs)]
+    return [
+        _render(environment, template, settings, _NO_ENGINE, **variables)
+        for template in find_descriptions(kind, settings.packs)
+    ]
 
 
 def render_one(settings: Settings, engine: Capabilities, kind: Kind, stem: str) -> Rendered | None:
@@ -126,7 +146,11 @@ def _seconds(duration: str) -> int | float:
 
 
 def _render(
-    environment: ImmutableSandboxedEnvironment, template: Template, settings: Settings, engine: Capabilities
+    environment: ImmutableSandboxedEnvironment,
+    template: Template,
+    settings: Settings,
+    engine: Capabilities,
+    **variables: Any,
 ) -> Rendered:
     name = object_name(template.kind, template.stem, settings.names)
     declared: dict[str, Parameter] = {}
@@ -159,6 +183,7 @@ def _render(
             settings=settings,
             name=name,
             parameter=parameter,
+            **variables,
         )
     except jinja2.TemplateSyntaxError as error:
         raise TemplateError(f"{template.path}:{error.lineno}: {error.message}") from None

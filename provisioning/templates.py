@@ -11,7 +11,16 @@ from typing import Literal
 from engine.errors import TemplateError
 
 Kind = Literal[
-    "component_template", "index_template", "index", "store", "pipeline", "transform", "watch", "query"
+    "component_template",
+    "index_template",
+    "index",
+    "store",
+    "pipeline",
+    "transform",
+    "watch",
+    "query",
+    "data_views",
+    "dashboard",
 ]
 
 BUILT_IN_PACK = Path(__file__).resolve().parent.parent / "templates"
@@ -26,7 +35,11 @@ _KINDS: dict[tuple[str, str], Kind] = {
     ("transforms", ""): "transform",
     ("watchers", ""): "watch",
     ("queries", ""): "query",
+    ("kibana", ""): "data_views",
+    ("kibana", ".dashboard"): "dashboard",
 }
+# What describes something else than an object of the cluster.
+_DESCRIPTIONS: frozenset[Kind] = frozenset({"query", "data_views", "dashboard"})
 _FOLDERS = tuple(dict.fromkeys(folder for folder, _ in _KINDS))
 _FILE_NAME = re.compile(r"(?P<stem>[a-z][a-z0-9_]*)(?P<suffix>\.[a-z]+)?\.json\.j2")
 
@@ -50,19 +63,19 @@ class Template:
     overrides: Path | None = None
 
 
-def find_queries(packs: Sequence[Path] = ()) -> list[Template]:
-    """The saved queries of the packs, by stem. Raises as ``find_templates`` does."""
-    return [template for template in _found(packs) if template.kind == "query"]
+def find_descriptions(kind: Kind, packs: Sequence[Path] = ()) -> list[Template]:
+    """Saved queries, Kibana's data views or its dashboards, by stem. Raises as ``find_templates`` does."""
+    return [template for template in _found(packs) if template.kind == kind]
 
 
 def find_templates(packs: Sequence[Path] = ()) -> list[Template]:
     """The templates of the built-in pack and of ``packs``, a later pack overriding an earlier one.
 
-    In the order in which objects depend on one another, then by stem. Saved queries are not among them: they
-    are no objects of the cluster; see ``find_queries``. A file whose name starts with ``_`` is
-    a part for others to include. Raises TemplateError for a pack or file that cannot be one.
+    In the order in which objects depend on one another, then by stem. Saved queries and what Kibana
+    shows are not among them; see ``find_descriptions``. A file whose name starts with ``_`` is a part for
+    others to include. Raises TemplateError for a pack or file that cannot be one.
     """
-    return [template for template in _found(packs) if template.kind != "query"]
+    return [template for template in _found(packs) if template.kind not in _DESCRIPTIONS]
 
 
 def _found(packs: Sequence[Path]) -> list[Template]:
