@@ -1,0 +1,108 @@
+"""Guards that what is wrong in a watch is said with its place, before it runs."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from engine.capabilities import assumed_capabilities
+from provisioning.rendering import render_all
+from provisioning.settings import Settings
+from scheduler.watches.definition import ChainInput, ScriptCondition, parse_watch
+from scheduler.watches.fields import WatchInvalid
+
+WATCH: dict[str, Any] = {
+    "trigger": {"schedule": {"interval": "10s"}},
+    "input": {
+        "search": {
+            "request": {"indices": ["logs"], "body": {"query": {"match_all": {}}}},
+            "extract": ["hits.total"],
+        }
+    },
+    "condition": {"compare": {"ctx.payload.hits.total": {"gt": 5}}},
+    "transform": {"script": {"source": "return ctx.payload"}},
+    "actions": {"log": {"throttle_period": "10m", "logging": {"text": "{{ctx.payload.hits.total}}"}}},
+}
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    body = copy.deepcopy(WATCH)
+    place: Any = body
+    *way, last = path.split(".")
+    for key in way:
+        place = place[key]
+    if value is ...:
+        del place[last]
+    else:
+        place[last] = value
+    return body
+
+
+def test_a_watch_is_read_with_its_defaults() -> None:
+    watch = parse_watch("w", WATCH)
+    assert watch.throttle_seconds == 5.0
+    (action,) = watch.actions
+    assert (action.id, action.kind, action.throttle_seconds, action.max_iterations) == (
+        "log",
+        "logging",
+        600.0,
+        100,
+    )
+    bare = parse_watch("w", {"trigger": WATCH["trigger"]})
+    assert bare.actions == ()
+    assert bare.condition.met is True  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "problem"),
+    [
+        (changed("trigger", ...), "trigger", "is missing"),
+        (changed("conditions", {}), "conditions", "is unknown here; did you mean condition?"),
+        (changed("input", {"serch": {}}), "input.serch", "is no input; did you mean search?"),
+        (
+            changed("input.search.request.indexes", []),
+            "input.search.request.indexes",
+            "did you mean indices?",
+        ),
+        (
+            changed("condition", {"compare": {"ctx.x": {"above": 5}}}),
+            "condition.compare.ctx.x.above",
+            "is no operator",
+        ),
+        (
+            changed("condition", {"script": {"lang": "python", "source": "1"}}),
+            "condition.script.lang",
+            "can only be painless",
+        ),
+        (changed("condition", {"script": {}}), "condition.script", 'has either "source" or "id"'),
+        (changed("transform", {"chain": {}}), "transform.chain", "is no list"),
+        (changed("actions.log.logging.text", ...), "actions.log.logging.text", "is missing"),
+        (
+            changed("actions.log.throttle_period", "soon"),
+            "actions.log.throttle_period",
+            "'soon' is no duration",
+        ),
+        (changed("actions.log", {"loging": {"text": "x"}}), "actions.log.loging", "did you mean logging?"),
+        (changed("metadata", []), "metadata", ""),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(body: dict[str, Any], path: str, problem: str) -> None:
+    if path == "metadata":
+        assert parse_watch("w", body).metadata == {}
+        return
+    with pytest.raises(WatchInvalid) as caught:
+        parse_watch("w", body)
+    assert caught.value.path == path
+    assert problem in caught.value.problem
+
+
+def test_the_built_in_watches_can_be_read() -> None:
+    rendered = render_all(Settings(), assumed_capabilities("opensearch"))
+    watches = [parse_watch(one.name, one.body) for one in rendered if one.kind == "watch"]
+    assert [watch.id for watch in watches] == ["httpmon-high-traffic"]
+    (high_traffic,) = watches
+    assert isinstance(high_traffic.input, ChainInput)
+    assert isinstance(high_traffic.condition, ScriptCondition)
+    assert high_traffic.throttle_seconds == 0.0
