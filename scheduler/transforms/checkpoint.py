@@ -32,9 +32,9 @@ the slices before it are counted once more, however long it took.
 Why nothing is doubled or set back
 ----------------------------------
 A group is always computed whole, and its document's id is made from its key: doing it again changes nothing.
-The document's version is the upper bound, and the engine keeps the greater (``external_gte``), so a process
-that was stopped in the middle cannot overwrite newer numbers when it wakes. The state is written only if
-nobody wrote it since it was read.
+The document's version grows with each checkpoint, and the engine keeps the greater (``external_gte``), so a
+process that was stopped in the middle cannot overwrite newer numbers when it wakes. The state is written
+only if nobody wrote it since it was read.
 """
 
 from __future__ import annotations
@@ -48,6 +48,10 @@ from scheduler.transforms.pivot import Key
 # How long after its stamp a document may become visible and still be counted, beyond the delay. Longer than a
 # client waits for a bulk request (30 s by default, in elasticsearch-py and here) with its retries.
 GUARD_MILLISECONDS = 120_000
+# A clock that is set back by less than this is waited for; by more, and what came since is looked for anew.
+_CLOCK_STEP_MILLISECONDS = 10_000
+# How far back: no scheduler should have rested longer than this while the clock was wrong.
+_SET_BACK_MILLISECONDS = 86_400_000
 # Slices of the youngest part are as they came, one a checkpoint; older ones are joined up to this width.
 _FINE_MILLISECONDS = 20_000
 _COARSE_MILLISECONDS = 10_000
@@ -72,6 +76,7 @@ class Running:
         upper: its upper bound.
         slices: the counts that hold once it is complete.
         position: the last group key that is done with; None at the beginning.
+        version: of the documents that it writes; greater than those of every checkpoint before it.
         total: how many documents it has to read, where that is known beforehand: if it computes every group.
         done: how many it has read.
     """
@@ -79,6 +84,7 @@ class Running:
     lower: int | None
     upper: int
     slices: tuple[Slice, ...]
+    version: int
     position: Key | None = None
     total: int | None = None
     done: int = 0
@@ -116,6 +122,7 @@ class State:
         checkpoint: how many checkpoints are complete.
         upper: the upper bound of the last complete one; None before the first.
         slices: the counts to compare with.
+        version: of the documents of the last complete one.
         running: the checkpoint under way.
         reason: why the last attempt failed; "" if it did not.
         failures: failed attempts in a row.
@@ -127,6 +134,7 @@ class State:
     checkpoint: int = 0
     upper: int | None = None
     slices: tuple[Slice, ...] = ()
+    version: int = 0
     running: Running | None = None
     statistics: Statistics = field(default_factory=Statistics)
     reason: str = ""
@@ -142,6 +150,19 @@ def upper_bound(now: int, delay: int, whole_buckets: int | None = None) -> int:
     """
     upper = now - delay
     return upper - upper % whole_buckets if whole_buckets else upper
+
+
+def after_clock_step(state: State, upper: int) -> State | None:
+    """The state from which a checkpoint up to ``upper`` begins; None if it must wait for the clock.
+
+    Where the engine's clock was set back, new documents are stamped below the last upper bound, which nobody
+    would look at again before the clock is there; and then they would be too old for the guard.
+    """
+    if state.upper is None or upper > state.upper:
+        return state
+    if state.upper - upper < _CLOCK_STEP_MILLISECONDS:
+        return None
+    return replace(state, upper=upper - _SET_BACK_MILLISECONDS, slices=())
 
 
 def slices_to_count(state: State, upper: int) -> list[tuple[int, int]]:
@@ -173,7 +194,10 @@ def begin(state: State, upper: int, counted: Sequence[Slice], total: int | None 
         return replace(state, upper=upper, slices=slices, reason="", failures=0)
     lower = min((one.lower for one in grown), default=state.upper)
     statistics = state.statistics.plus(late_slices=len(grown))
-    return replace(state, running=Running(lower, upper, slices, total=total), statistics=statistics)
+    # The upper bound is a version that every process agrees on; but a clock can be set back.
+    version = max(upper, state.version + 1)
+    running = Running(lower, upper, slices, version, total=total)
+    return replace(state, running=running, statistics=statistics)
 
 
 def progressed(state: State, **amounts: int) -> State:
@@ -199,6 +223,7 @@ def complete(state: State, now: int, *, finished: bool = False) -> State:
         checkpoint=state.checkpoint + 1,
         upper=running.upper,
         slices=running.slices,
+        version=running.version,
         running=None,
         reason="",
         failures=0,
@@ -255,6 +280,7 @@ def to_document(identifier: str, state: State) -> dict[str, Any]:
         "failures": state.failures,
         "checksum": state.checksum,
         "slices": [list(one) for one in state.slices],
+        "version": state.version,
         "statistics": {name: getattr(state.statistics, name) for name in Statistics.__slots__},
         "running": None
         if running is None
@@ -262,6 +288,7 @@ def to_document(identifier: str, state: State) -> dict[str, Any]:
             "lower": running.lower,
             "upper": running.upper,
             "slices": [list(one) for one in running.slices],
+            "version": running.version,
             "position": running.position,
             "total": running.total,
             "done": running.done,
@@ -282,6 +309,7 @@ def from_document(document: Mapping[str, Any]) -> State:
         reason=document.get("reason", ""),
         failures=document.get("failures", 0),
         slices=_slices(document.get("slices")),
+        version=document.get("version", document.get("upper") or 0),
         statistics=Statistics(
             **{name: statistics[name] for name in Statistics.__slots__ if name in statistics}
         ),
@@ -291,6 +319,7 @@ def from_document(document: Mapping[str, Any]) -> State:
             running["lower"],
             running["upper"],
             _slices(running["slices"]),
+            running.get("version", running["upper"]),
             running["position"],
             running.get("total"),
             running.get("done", 0),

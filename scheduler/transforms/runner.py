@@ -13,6 +13,7 @@ from scheduler.transforms.body import TransformBody
 from scheduler.transforms.checkpoint import (
     Running,
     State,
+    after_clock_step,
     begin,
     complete,
     failed,
@@ -99,9 +100,9 @@ class TransformRunner:
             self._save(state)
 
     def _begin(self, now: int) -> None:
-        state = self.state
         upper = upper_bound(now, self.body.delay_milliseconds, self._whole_buckets())
-        if state.upper is not None and upper <= state.upper:
+        state = after_clock_step(self.state, upper)
+        if state is None:
             return
         slices = slices_to_count(state, upper) if self.body.sync_field is not None else []
         counted = self._source.count(slices)
@@ -137,7 +138,7 @@ class TransformRunner:
         page = next(pages, None)
         while page is not None:
             ahead = self._threads.submit(next, pages, None)
-            self._write(page.buckets, running.upper)
+            self._write(page.buckets, running.version)
             if page.following is not None:
                 self._move(page.following)
                 yield
@@ -148,7 +149,7 @@ class TransformRunner:
         after = running.position
         while True:
             named = self._source.page(lower=lower, upper=upper, after=after, compute=False)
-            self._recompute([bucket["key"] for bucket in named.buckets], running.upper, upper)
+            self._recompute([bucket["key"] for bucket in named.buckets], running.version, upper)
             if named.following is None:
                 return
             after = named.following

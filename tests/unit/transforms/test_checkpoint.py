@@ -9,6 +9,7 @@ from scheduler.transforms.checkpoint import (
     GUARD_MILLISECONDS,
     Slice,
     State,
+    after_clock_step,
     begin,
     complete,
     failed,
@@ -158,3 +159,22 @@ def test_an_attempt_that_succeeds_ends_a_row_of_failures() -> None:
 def test_an_upper_bound_can_be_held_to_whole_buckets() -> None:
     assert upper_bound(NOW + 12_345, 3000) == NOW + 9345
     assert upper_bound(NOW + 12_345, 1000, whole_buckets=10_000) == NOW + 10_000
+
+
+def test_a_clock_set_back_a_little_is_waited_for() -> None:
+    assert after_clock_step(after_checkpoint(NOW), NOW - 5000) is None
+
+
+def test_a_clock_set_back_far_has_new_documents_looked_for_and_written_over_old_ones() -> None:
+    """Else every document until the clock is there again would be counted too late or never."""
+    state = after_checkpoint(NOW)
+    upper = NOW - 3_600_000
+
+    state = after_clock_step(state, upper) or State()
+    following = begin(state, upper, counted(state, upper, 1))
+
+    assert following.running is not None
+    assert following.running.lower is not None
+    assert following.running.lower <= upper - 86_400_000
+    assert following.running.version > NOW
+    assert complete(following, upper).upper == upper
