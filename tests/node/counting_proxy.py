@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
@@ -11,9 +12,16 @@ from urllib.parse import urlsplit
 
 
 class CountingProxy:
-    """Forwards to ``upstream``; ``requests`` lists ``METHOD /path`` of what came through."""
+    """Forwards to ``upstream``; ``requests`` lists ``METHOD /path`` of what came through.
 
-    def __init__(self, upstream: str) -> None:
+    ``fault`` says of each path with which status to answer instead of the engine's, and whether only after
+    the engine has had the request: the sender is told of a failure that was none.
+    """
+
+    def __init__(
+        self, upstream: str, fault: Callable[[str], tuple[int, bool] | None] = lambda _: None
+    ) -> None:
+        self._fault = fault
         self._upstream = urlsplit(upstream).netloc
         self._server: ThreadingHTTPServer | None = None
         self.port = 0
@@ -31,12 +39,19 @@ class CountingProxy:
             def _forward(self) -> None:
                 proxy.requests.append(f"{self.command} {self.path.partition('?')[0]}")
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
+                status, after = proxy._fault(self.path.partition("?")[0]) or (0, True)
+                if status and not after:
+                    self._refuse(status)
+                    return
                 upstream = http.client.HTTPConnection(proxy._upstream, timeout=30)
                 sent = {name: value for name, value in self.headers.items() if name.lower() != "host"}
                 sent["accept-encoding"] = "identity"
                 upstream.request(self.command, self.path, body=body, headers=sent)
                 answer = upstream.getresponse()
                 content = answer.read()
+                if status:
+                    self._refuse(status)
+                    return
                 self.send_response(answer.status)
                 for name, value in answer.getheaders():
                     if name.lower() not in ("transfer-encoding", "content-length", "connection"):
@@ -46,6 +61,15 @@ class CountingProxy:
                 self.end_headers()
                 self.wfile.write(content)
                 upstream.close()
+
+            def _refuse(self, status: int) -> None:
+                content = b'{"error": {"type": "injected", "reason": "injected"}}'
+                self.send_response(status)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(content)))
+                self.send_header("connection", "close")
+                self.end_headers()
+                self.wfile.write(content)
 
             def do_GET(self) -> None:
                 self._forward()

@@ -1,0 +1,228 @@
+"""Guards conservation on the way in: every line once, through rotation, faults, kills and refusals.
+
+The shipper runs in a process of its own; what the engine then holds is compared with what was written.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import random
+import shutil
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.client import Engine
+from provisioning.names import Names
+from provisioning.settings import Settings
+from tests.e2e.processes import Httpmon, await_that
+from tests.node.counting_proxy import CountingProxy
+
+pytestmark = pytest.mark.e2e
+
+
+class Shipping:
+    """One log, the shipper that follows it, and what has arrived of it."""
+
+    def __init__(self, engine: Engine, settings: Settings, url: str, folder: Path) -> None:
+        self.engine = engine
+        self.names: Names = settings.names
+        self.httpmon = Httpmon(url, settings.namespace, folder)
+        self.log = folder / "access.log"
+        self.registry = folder / "registry.json"
+        self.written: list[str] = []
+
+    def start(self, *files: Path | str) -> Any:
+        return self.httpmon.start("ship", *(files or (self.log,)), "--registry", self.registry)
+
+    def write(self, count: int, *, to: Path | None = None) -> None:
+        """Append lines that are all different."""
+        lines = [
+            f'192.0.2.1 - - [25/Nov/2025:10:00:00 +0000] "GET /n/{len(self.written) + n} HTTP/1.1" 200 1'
+            for n in range(count)
+        ]
+        self.written += lines
+        with (to or self.log).open("a") as file:
+            file.write("".join(f"{line}\n" for line in lines))
+
+    def arrived(self) -> Counter[str]:
+        """How often each line is there."""
+        self.engine.request("POST", f"/{self.names.raw}/_refresh")
+        found: Counter[str] = Counter()
+        after: list[Any] | None = None
+        while True:
+            # Ids cannot be sorted by; every line of these tests has a path of its own.
+            body: dict[str, Any] = {
+                "size": 5000,
+                "_source": ["event.original"],
+                "sort": ["url.path", "log.offset"],
+            }
+            if after is not None:
+                body["search_after"] = after
+            hits = self.engine.request("POST", f"/{self.names.raw}/_search", body=body)["hits"]["hits"]
+            if not hits:
+                return found
+            found.update(hit["_source"]["event"]["original"] for hit in hits)
+            after = hits[-1]["sort"]
+
+    def count(self) -> int:
+        self.engine.request("POST", f"/{self.names.raw}/_refresh")
+        return int(self.engine.request("GET", f"/{self.names.raw}/_count")["count"])
+
+    def await_all(self) -> None:
+        """Wait until as many documents are there as lines were written; each line must be there once."""
+        await_that(lambda: self.count() >= len(self.written), f"{len(self.written)} lines arrive")
+        assert self.arrived() == Counter(self.written)
+
+
+@pytest.fixture
+def shipping(engine: Engine, engine_url: str, provisioned: Settings, tmp_path: Path) -> Iterator[Shipping]:
+    one = Shipping(engine, provisioned, engine_url, tmp_path)
+    yield one
+    one.httpmon.stop_all()
+
+
+def test_lines_are_followed_and_a_stop_loses_nothing(shipping: Shipping) -> None:
+    shipping.write(100)
+    process = shipping.start()
+    await_that(lambda: shipping.count() == 100, "the first lines arrive")
+    with shipping.log.open("a") as file:
+        file.write("half a line")
+        file.flush()
+        shipping.write(0)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+        file.write(" and its end\n")
+    shipping.written.append("half a line and its end")
+    shipping.start()
+    shipping.write(50)
+    shipping.await_all()
+
+
+@pytest.mark.parametrize("way", ["rename", "copytruncate"])
+def test_rotation_while_lines_are_written(shipping: Shipping, way: str) -> None:
+    shipping.write(10)
+    shipping.start()
+    await_that(lambda: shipping.count() == 10, "the first lines arrive")
+    for rotation in range(1, 5):
+        shipping.write(500)
+        rotated = shipping.log.with_name(f"access.log.{rotation}")
+        if way == "rename":
+            with shipping.log.open("a") as old:
+                shipping.log.rename(rotated)
+                shipping.write(100)
+                # A server writes to its old file until it is told to open the new one.
+                late = f'192.0.2.9 - - [25/Nov/2025:10:00:00 +0000] "GET /late/{rotation} HTTP/1.1" 200 1'
+                shipping.written.append(late)
+                old.write(f"{late}\n")
+        else:
+            shutil.copyfile(shipping.log, rotated)
+            os.truncate(shipping.log, 0)
+        shipping.write(200)
+    shipping.await_all()
+
+
+def test_rotations_while_the_shipper_was_away(shipping: Shipping) -> None:
+    shipping.write(300)
+    process = shipping.start()
+    await_that(lambda: shipping.count() == 300, "the first lines arrive")
+    shipping.httpmon.kill(process)
+    shipping.write(200)
+    shipping.log.rename(shipping.log.with_name("access.log.1"))
+    shipping.write(200)
+    with shipping.log.with_name("access.log.1").open("rb") as plain:
+        packed = gzip.compress(plain.read())
+    shipping.log.with_name("access.log.2.gz").write_bytes(packed)
+    shipping.log.with_name("access.log.1").unlink()
+    shipping.log.rename(shipping.log.with_name("access.log.1"))
+    shipping.write(200)
+    shipping.start()
+    shipping.await_all()
+
+
+def test_a_log_that_is_deleted_and_made_anew(shipping: Shipping) -> None:
+    shipping.write(100)
+    shipping.start()
+    await_that(lambda: shipping.count() == 100, "the first lines arrive")
+    shipping.log.unlink()
+    shipping.write(100)
+    shipping.await_all()
+
+
+def test_faults_on_the_way_and_kills_change_no_number(
+    shipping: Shipping, engine_url: str, provisioned: Settings, tmp_path: Path
+) -> None:
+    dice = random.Random(5)
+    lock = threading.Lock()
+
+    def fault(path: str) -> tuple[int, bool] | None:
+        with lock:
+            if path.endswith("_bulk") and dice.random() < 0.4:
+                return dice.choice((429, 503)), dice.random() < 0.5
+            return None
+
+    with CountingProxy(engine_url, fault) as proxy:
+        shipping.httpmon = Httpmon(proxy.url, provisioned.namespace, tmp_path)
+        try:
+            for _ in range(4):
+                shipping.write(5000)
+                process = shipping.start()
+                before = shipping.count()
+                await_that(lambda before=before: shipping.count() > before, "some lines arrive")  # type: ignore[misc]
+                if dice.random() < 0.5:
+                    proxy.stop()
+                    shipping.write(500)
+                    proxy.start()
+                shipping.httpmon.kill(process)
+            shipping.start()
+            shipping.await_all()
+        finally:
+            shipping.httpmon.stop_all()
+
+
+def test_what_the_engine_refuses_for_good_is_kept_with_the_reason(
+    shipping: Shipping, engine: Engine, provisioned: Settings
+) -> None:
+    names = provisioned.names
+    pipeline = engine.request("GET", f"/_ingest/pipeline/{names.access_pipeline}")[names.access_pipeline]
+    refusing = {
+        "script": {
+            "source": "if (ctx.event.original.contains('/n/3 ')) throw new RuntimeException('not this one')"
+        }
+    }
+    pipeline["processors"].append(refusing)
+    engine.request("PUT", f"/_ingest/pipeline/{names.access_pipeline}", body=pipeline)
+    shipping.write(10)
+    told = shipping.httpmon.run("ship", shipping.log, "--once", "--registry", shipping.registry)
+    assert told == "10 lines read, 9 sent, 0 already there, 1 dead\n"
+    engine.request("POST", f"/{names.dead}/_refresh")
+    (dead,) = engine.request("POST", f"/{names.dead}/_search", body={})["hits"]["hits"]
+    assert dead["_source"]["event"]["original"] == shipping.written[3]
+    assert "not this one" in dead["_source"]["error"]["message"]
+    again = shipping.httpmon.run("ship", shipping.log, "--once", "--registry", shipping.registry)
+    assert again == "0 lines read, 0 sent, 0 already there, 0 dead\n"
+
+
+def test_two_shippers_of_one_registry_are_refused(shipping: Shipping) -> None:
+    shipping.write(10)
+    shipping.start()
+    await_that(lambda: shipping.count() == 10, "the lines arrive")
+    shipping.httpmon.run("ship", shipping.log, "--registry", shipping.registry, expect=1)
+
+
+def test_without_provisioning_nothing_is_sent(
+    engine_url: str, engine: Engine, namespace: str, tmp_path: Path
+) -> None:
+    log = tmp_path / "access.log"
+    log.write_text("a line\n")
+    Httpmon(engine_url, namespace, tmp_path).run("ship", log, "--once", expect=1)
+    assert (
+        engine.request("GET", f"/{Names(namespace).raw}/_count", params={"ignore_unavailable": True})["count"]
+        == 0
+    )
