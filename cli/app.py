@@ -31,6 +31,7 @@ COMMANDS = (
     "kibana",
     "render",
     "provision",
+    "status",
     "scheduler",
     "node",
     "transform",

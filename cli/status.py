@@ -1,0 +1,35 @@
+"""``httpmon status``: how the installation stands."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def command(
+    context: typer.Context,
+    format: Annotated[str, typer.Option(help="table or json.")] = "table",  # noqa: A002
+    utc: Annotated[bool, typer.Option("--utc", help="Show times in UTC instead of local time.")] = False,
+) -> None:
+    """Show how the installation stands; exits with 0 if all is well, 6 if degraded, 7 if broken."""
+    import json
+    from datetime import UTC
+
+    from cli.context import loaded_settings, open_engine
+    from engine.errors import UsageError
+    from reading.gather import read_installation
+    from reading.installation import exit_code, findings, verdict
+    from reading.status_output import status_object, status_text
+
+    if format not in ("table", "json"):
+        raise UsageError(f"--format {format}: it is table or json")
+    loaded = loaded_settings(context)
+    with open_engine(loaded) as engine:
+        installation = read_installation(engine, loaded.settings)
+    found = findings(installation)
+    if format == "json":
+        typer.echo(json.dumps(status_object(installation, found), indent=2))
+    else:
+        typer.echo(status_text(installation, found, UTC if utc else None))
+    raise typer.Exit(exit_code(verdict(found)))

@@ -1,0 +1,136 @@
+"""Asks the engine how an installation stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from engine.client import Engine
+from engine.errors import NotFound, NotProvisioned
+from provisioning.executors import choose_executors
+from provisioning.installation import plan_installation
+from provisioning.names import Names
+from provisioning.settings import Settings
+from reading.alerts import parse_time
+from reading.buckets import last_complete_end
+from reading.console import read_tick
+from reading.installation import Installation, Tier, TransformState, WatchState
+from reading.tick import Question, Tick
+from scheduler.transforms.control import control_of
+
+# A kind of data by what its indices' names begin with, behind the prefix; the longer first.
+_BLOCK = "index.blocks.read_only_allow_delete"
+_TIERS = ("sections-hourly", "traffic-hourly", "sections", "traffic", "alerts", "operations", "watch-history")
+
+
+def read_installation(engine: Engine, settings: Settings) -> Installation:
+    """Ask everything that a status needs; a dozen requests.
+
+    Raises what rendering and ``Engine.request`` raise.
+    """
+    now = datetime.now(UTC)
+    names = settings.names
+    capabilities = engine.capabilities()
+    executors = choose_executors(settings.executor, capabilities)
+    plan = plan_installation(engine, settings)
+    control = control_of(engine, settings, native=executors.transforms == "native")
+    watches = [step.name for step in plan.steps if step.kind == "watch" and step.action != "remove"]
+    health, tiers = _stored(engine, names)
+    try:
+        tick: Tick | None = read_tick(engine, names, Question(end=last_complete_end(now, 10, 8.0)))
+    except NotProvisioned:
+        tick = None
+    kept = [step for step in plan.steps if step.action != "remove"]
+    return Installation(
+        read_at=now,
+        engine=f"{capabilities.flavour} {capabilities.version_text}",
+        licence=capabilities.licence,
+        health=health,
+        transforms_by=executors.transforms,
+        watches_by=executors.watches,
+        objects=len(kept),
+        missing=tuple(step.name for step in kept if step.action == "create"),
+        changed=tuple(step.name for step in plan.steps if step.action not in ("create", "unchanged")),
+        transforms=tuple(
+            TransformState(one.identifier, one.state, one.lag_seconds, one.reason)
+            for one in control.statuses()
+        ),
+        watches=tuple(
+            state
+            for state in (_watch(engine, names, name, executors.watches) for name in watches)
+            if state is not None
+        ),
+        tiers=tiers,
+        newest_summary=tick.newest_summary if tick else None,
+        newest_hit=tick.newest_hit if tick else None,
+        unparsed=tick.unparsed if tick else 0,
+        open_alerts=tuple(
+            alert.rule_name
+            for alert in (tick.open_alerts if tick else ())
+            if tick is not None and tick.operations.silenced(alert.rule_id, now) is None
+        ),
+    )
+
+
+def _stored(engine: Engine, names: Names) -> tuple[str, tuple[Tier, ...]]:
+    """The health of the installation's indices, and what each kind of data takes."""
+    targets = f"{names.raw},{names.dead},{names.prefix}-*"
+    params: dict[str, str | bool] = {"expand_wildcards": "open,hidden", "ignore_unavailable": True}
+    stats = engine.request("GET", f"/{targets}/_stats/docs,store", params=params | {"level": "indices"})
+    flat = params | {"flat_settings": True}
+    blocks = engine.request("GET", f"/{targets}/_settings/{_BLOCK}", params=flat)
+    tiers: dict[str, Tier] = {}
+    for index, one in stats["indices"].items():
+        tier = _tier(index, names)
+        if tier is None:
+            continue
+        before = tiers.get(tier, Tier(tier, 0, 0))
+        flags: Mapping[str, Any] = blocks.get(index, {}).get("settings", {})
+        tiers[tier] = Tier(
+            tier,
+            before.documents + one["primaries"]["docs"]["count"],
+            before.bytes + one["total"]["store"]["size_in_bytes"],
+            before.read_only or flags.get(_BLOCK) == "true",
+        )
+    if not tiers:
+        return "", ()
+    health = engine.request(
+        "GET", f"/_cluster/health/{names.prefix}-*", params={"timeout": "1s", "level": "cluster"}
+    )
+    return str(health["status"]), tuple(tiers[name] for name in ("raw", "dead", *_TIERS) if name in tiers)
+
+
+def _tier(index: str, names: Names) -> str | None:
+    if names.raw in index:
+        return "raw"
+    if names.dead in index:
+        return "dead"
+    return next((tier for tier in _TIERS if index.startswith(f"{names.prefix}-{tier}")), None)
+
+
+def _watch(engine: Engine, names: Names, name: str, executor: str) -> WatchState | None:
+    """What is remembered of a watch; None if it is not installed."""
+    try:
+        if executor == "native":
+            answer = engine.request("GET", f"/_watcher/watch/{name}")
+            status: Mapping[str, Any] = answer["status"]
+            active = bool(status.get("state", {}).get("active", True))
+        else:
+            definition = engine.request("GET", f"/{names.watch_store}/_doc/{name}")
+            active = bool(definition["_source"].get("active", True))
+            status = _scheduled_status(engine, names, name)
+    except NotFound:
+        return None
+    checked = status.get("last_checked")
+    return WatchState(
+        name, active, None if checked is None else parse_time(checked), str(status.get("execution_state", ""))
+    )
+
+
+def _scheduled_status(engine: Engine, names: Names, name: str) -> Mapping[str, Any]:
+    try:
+        answer = engine.request("GET", f"/{names.watch_store}/_doc/{name}:status")
+    except NotFound:  # it never ran
+        return {}
+    return answer["_source"].get("status") or {}

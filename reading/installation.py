@@ -1,0 +1,197 @@
+"""How an installation stands, and what is wrong with it. Pure; ``reading.gather`` asks the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from engine.errors import EXIT_BROKEN, EXIT_DEGRADED, EXIT_DONE
+
+Level = Literal["ok", "degraded", "broken"]
+
+# Transforms of hours look once a minute; the others every second, and wait for their delay.
+_LAG_LIMITS = (("hourly", 600.0), ("late", 600.0), ("", 60.0))
+# A watch of httpmon's runs every 10 s.
+_WATCH_SILENCE_SECONDS = 60.0
+_UNFIT_STATES = frozenset({"failed", "failing"})
+
+
+@dataclass(frozen=True, slots=True)
+class TransformState:
+    """One transform: its id, state, seconds behind (None before its first checkpoint), and trouble."""
+
+    identifier: str
+    state: str
+    lag_seconds: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchState:
+    """One watch: its id, whether it is active, when it was last looked at, and how that went."""
+
+    identifier: str
+    active: bool
+    last_checked: datetime | None
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """What one kind of data takes: its indices' documents and bytes, and whether writing is blocked."""
+
+    name: str
+    documents: int
+    bytes: int
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """How an installation stood at one moment.
+
+    Attributes:
+        read_at: the moment, UTC.
+        engine: family and version, ``opensearch 3.8.0``.
+        licence: Elasticsearch's; None on OpenSearch.
+        health: of its indices: ``green``, ``yellow``, ``red``; "" where there are none.
+        transforms_by, watches_by: the executors, ``native`` or ``scheduler``.
+        objects: how many objects there should be.
+        missing: names of objects that should be there and are not.
+        changed: names of objects that are not as rendered.
+        transforms, watches: each one's state.
+        tiers: what the data takes.
+        newest_summary: start of the newest summarised bucket; None while there is none.
+        newest_hit: event time of the newest hit; None while there is none.
+        unparsed: lines that could not be parsed.
+        open_alerts: names of rules whose alerts are open and not silenced.
+    """
+
+    read_at: datetime
+    engine: str
+    licence: str | None
+    health: str
+    transforms_by: str
+    watches_by: str
+    objects: int
+    missing: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    transforms: tuple[TransformState, ...] = ()
+    watches: tuple[WatchState, ...] = ()
+    tiers: tuple[Tier, ...] = ()
+    newest_summary: datetime | None = None
+    newest_hit: datetime | None = None
+    unparsed: int = 0
+    open_alerts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it should be, and what to do about it."""
+
+    level: Level
+    what: str
+    mend: str
+
+
+def findings(installation: Installation) -> list[Finding]:
+    """Everything that is wrong, the worst first."""
+    found = [
+        *_object_findings(installation),
+        *_data_findings(installation),
+        *_transform_findings(installation),
+        *_watch_findings(installation),
+    ]
+    if installation.open_alerts:
+        found.append(
+            Finding("degraded", f"open alert: {', '.join(installation.open_alerts)}", "httpmon alerts open")
+        )
+    return sorted(found, key=lambda finding: finding.level != "broken")
+
+
+def verdict(found: Iterable[Finding]) -> Level:
+    """``broken`` if anything is, else ``degraded`` if anything is, else ``ok``."""
+    levels = {finding.level for finding in found}
+    if "broken" in levels:
+        return "broken"
+    return "degraded" if levels else "ok"
+
+
+def exit_code(level: Level) -> int:
+    """What a process that tells this ends with: 0, 6 or 7."""
+    return {"ok": EXIT_DONE, "degraded": EXIT_DEGRADED, "broken": EXIT_BROKEN}[level]
+
+
+def _object_findings(installation: Installation) -> Iterable[Finding]:
+    missing, changed = installation.missing, installation.changed
+    if missing and len(missing) >= installation.objects:
+        yield Finding("broken", "nothing is installed", "httpmon provision")
+        return
+    if missing:
+        yield Finding("broken", f"missing: {_some(missing)}", "httpmon provision")
+    if changed:
+        mend = "httpmon provision --check shows what differs, httpmon provision mends it"
+        yield Finding("degraded", f"not as rendered: {_some(changed)}", mend)
+
+
+def _data_findings(installation: Installation) -> Iterable[Finding]:
+    if installation.health == "red":
+        yield Finding("broken", "an index has lost a shard (red)", "look at GET _cluster/allocation/explain")
+    blocked = [tier.name for tier in installation.tiers if tier.read_only]
+    if blocked:
+        mend = "make room on the disk, then set index.blocks.read_only_allow_delete of the index to null"
+        yield Finding("broken", f"writing is blocked: {', '.join(blocked)}", mend)
+
+
+def _transform_findings(installation: Installation) -> Iterable[Finding]:
+    runner = _runner(installation.transforms_by)
+    running = []
+    for one in installation.transforms:
+        start = f"httpmon transform start {one.identifier}"
+        if one.state in _UNFIT_STATES:
+            reason = f": {one.reason}" if one.reason else ""
+            yield Finding("broken", f"transform {one.identifier} failed{reason}", start)
+        elif one.state == "stopped":
+            yield Finding("degraded", f"transform {one.identifier} is stopped", start)
+        else:
+            running.append(one)
+    never = [one.identifier for one in running if one.lag_seconds is None]
+    behind = [one for one in running if (one.lag_seconds or 0.0) > _lag_limit(one.identifier)]
+    if never:
+        yield Finding("degraded", f"never ran: {_some(never)}", runner)
+    if behind:
+        most = max(one.lag_seconds or 0.0 for one in behind)
+        names = _some([one.identifier for one in behind])
+        yield Finding("degraded", f"up to {most:.0f} s behind: {names}", runner)
+
+
+def _watch_findings(installation: Installation) -> Iterable[Finding]:
+    runner = _runner(installation.watches_by)
+    for one in installation.watches:
+        what = f"watch {one.identifier}"
+        if not one.active:
+            yield Finding("degraded", f"{what} is not active", "somebody deactivated it")
+            continue
+        if one.last_checked is None:
+            yield Finding("degraded", f"{what} never ran", runner)
+            continue
+        seconds = (installation.read_at - one.last_checked).total_seconds()
+        if seconds > _WATCH_SILENCE_SECONDS:
+            yield Finding("degraded", f"{what} ran last {seconds:.0f} s ago", runner)
+        elif one.state in _UNFIT_STATES:
+            yield Finding("broken", f"{what} fails", "its runs are recorded in the watch history")
+
+
+def _runner(executor: str) -> str:
+    return "is httpmon scheduler running?" if executor == "scheduler" else "look at the engine's log"
+
+
+def _lag_limit(identifier: str) -> float:
+    return next(limit for mark, limit in _LAG_LIMITS if mark in identifier)
+
+
+def _some(names: Sequence[str], most: int = 3) -> str:
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,125 @@
+"""Guards what `httpmon status` calls wrong, how bad that is, and the exit code that monitoring reads."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from reading.installation import (
+    Installation,
+    Tier,
+    TransformState,
+    WatchState,
+    exit_code,
+    findings,
+    verdict,
+)
+from reading.status_output import status_object, status_text
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+WELL = Installation(
+    read_at=NOW,
+    engine="opensearch 3.8.0",
+    licence=None,
+    health="green",
+    transforms_by="scheduler",
+    watches_by="scheduler",
+    objects=21,
+    transforms=(
+        TransformState("httpmon-sections-000001", "started", 4.2),
+        TransformState("httpmon-sections-hourly-000001", "started", 200.0),
+    ),
+    watches=(WatchState("httpmon-high-traffic", True, NOW - timedelta(seconds=8), "execution_not_needed"),),
+    tiers=(Tier("raw", 1000, 500_000), Tier("sections", 100, 9_000)),
+    newest_summary=NOW - timedelta(seconds=10),
+    newest_hit=NOW - timedelta(seconds=3),
+)
+
+TEXT = """
+status          OK
+engine          opensearch 3.8.0, indices green
+executors       transforms by httpmon scheduler, watches by httpmon scheduler
+objects         21, all as rendered
+newest summary  2026-03-01 11:59:50 UTC, 0 s ago
+newest hit      2026-03-01 11:59:57 UTC, 3 s ago
+unparsed lines  0
+open alerts     none
+
+transform                       state        lag
+------------------------------  -------  -------
+httpmon-sections-000001         started    4.2 s
+httpmon-sections-hourly-000001  started  200.0 s
+
+watch                 last run                 when
+--------------------  --------------------  -------
+httpmon-high-traffic  execution_not_needed  8 s ago
+
+data        documents     bytes
+--------  -----------  --------  --
+raw             1,000  500.0 kB
+sections          100    9.0 kB
+""".strip()
+
+
+def test_all_is_well() -> None:
+    assert findings(WELL) == []
+    assert exit_code(verdict([])) == 0
+    shown = status_text(WELL, [], UTC)
+    assert [line.rstrip() for line in shown.splitlines()] == TEXT.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("change", "level", "what"),
+    [
+        ({"missing": tuple("abc"), "objects": 3}, "broken", "nothing is installed"),
+        ({"missing": ("a", "b", "c", "d", "e")}, "broken", "missing: a, b, c and 2 more"),
+        ({"changed": ("a",)}, "degraded", "not as rendered: a"),
+        ({"health": "red"}, "broken", "an index has lost a shard (red)"),
+        ({"health": "yellow"}, "ok", ""),
+        ({"tiers": (Tier("raw", 1, 1, read_only=True),)}, "broken", "writing is blocked: raw"),
+        (
+            {"transforms": (TransformState("t", "failed", None, "no such field"),)},
+            "broken",
+            "transform t failed: no such field",
+        ),
+        ({"transforms": (TransformState("t", "stopped", None),)}, "degraded", "transform t is stopped"),
+        ({"transforms": (TransformState("t", "started", None),)}, "degraded", "never ran: t"),
+        ({"transforms": (TransformState("t", "started", 61.0),)}, "degraded", "up to 61 s behind: t"),
+        ({"transforms": (TransformState("t-hourly-1", "started", 599.0),)}, "ok", ""),
+        ({"watches": (WatchState("w", False, None, ""),)}, "degraded", "watch w is not active"),
+        ({"watches": (WatchState("w", True, None, ""),)}, "degraded", "watch w never ran"),
+        (
+            {"watches": (WatchState("w", True, NOW - timedelta(seconds=61), "executed"),)},
+            "degraded",
+            "watch w ran last 61 s ago",
+        ),
+        ({"watches": (WatchState("w", True, NOW, "failed"),)}, "broken", "watch w fails"),
+        ({"open_alerts": ("High traffic",)}, "degraded", "open alert: High traffic"),
+    ],
+)
+def test_each_thing_that_can_be_wrong(change: dict[str, Any], level: str, what: str) -> None:
+    found = findings(replace(WELL, **change))
+    assert [finding.what for finding in found] == ([what] if what else [])
+    assert verdict(found) == level
+    assert exit_code(verdict(found)) == {"ok": 0, "degraded": 6, "broken": 7}[level]
+    assert all(finding.mend for finding in found)
+
+
+def test_the_worst_comes_first() -> None:
+    found = findings(replace(WELL, open_alerts=("x",), changed=("y",), health="red"))
+    assert [finding.level for finding in found] == ["broken", "degraded", "degraded"]
+    lines = status_text(replace(WELL, health="red"), found, UTC).splitlines()
+    assert lines[0].split() == ["status", "BROKEN"]
+    assert "broken: an index has lost a shard (red)" in lines
+
+
+def test_json_has_the_same() -> None:
+    shown = json.loads(json.dumps(status_object(WELL, [])))
+    assert (shown["status"], shown["exit_code"], shown["findings"]) == ("ok", 0, [])
+    assert shown["read_at"] == "2026-03-01T12:00:00Z"
+    assert shown["transforms"][0]["lag_seconds"] == 4.2
+    assert shown["watches"][0]["last_checked"] == "2026-03-01T11:59:52Z"
