@@ -32,6 +32,7 @@ COMMANDS = (
     "render",
     "provision",
     "status",
+    "deprovision",
     "scheduler",
     "node",
     "transform",

@@ -114,7 +114,8 @@ class _Demo:
         typer.echo(
             f"\nThe data is kept in the local node. To look at it again:\n"
             f"  httpmon node start\n"
-            f"  httpmon --config {settings} tail"
+            f"  httpmon --config {settings} tail\n"
+            f"and to remove it, while the node runs: httpmon --config {settings} deprovision --data"
         )
 
     def _command(self, *arguments: str) -> list[str]:

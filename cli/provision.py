@@ -42,16 +42,17 @@ def command(
     options = Options(force=force, prune=prune, repair=repair)
     with open_engine(loaded) as engine:
         plan = plan_installation(engine, loaded.settings, options)
-        _print_plan(plan.steps, diff=diff)
+        print_plan(plan.steps, diff=diff)
         if check and (plan.changes or plan.refused):
             raise typer.Exit(EXIT_PLAN_HAS_CHANGES)
         if check or plan_only:
             return
-        left = provision(engine, loaded.settings, options, plan=plan, on_step=_print_step, wait_seconds=wait)
+        left = provision(engine, loaded.settings, options, plan=plan, on_step=print_step, wait_seconds=wait)
     typer.echo(_summary(plan, left))
 
 
-def _print_plan(steps: Sequence[Step], *, diff: bool) -> None:
+def print_plan(steps: Sequence[Step], *, diff: bool) -> None:
+    """Print a plan as a table; with ``diff`` each place that differs behind it."""
     from tabulate import tabulate
 
     rows = [(step.kind, step.name, step.action, step.why) for step in steps]
@@ -63,7 +64,8 @@ def _print_plan(steps: Sequence[Step], *, diff: bool) -> None:
             typer.echo(f"{step.kind} {step.name}: {change}")
 
 
-def _print_step(step: Step) -> None:
+def print_step(step: Step) -> None:
+    """Say that a step is done."""
     typer.echo(f"{step.action} {step.kind} {step.name}: done", err=True)
 
 

@@ -11,6 +11,7 @@ from provisioning.desired import desired_state
 from provisioning.facts import gather_facts
 from provisioning.plan import build_plan
 from provisioning.queries import stored_queries
+from provisioning.removal import build_removal_plan
 from provisioning.rendering import render_all
 from provisioning.settings import Settings
 from provisioning.steps import Options, Plan, Step
@@ -25,6 +26,13 @@ def plan_installation(engine: Engine, settings: Settings, options: Options | Non
     rendered = [*render_all(settings, capabilities), *stored_queries(settings)]
     desired = desired_state(rendered, settings, capabilities)
     return build_plan(gather_facts(engine, settings.names), desired, options or Options())
+
+
+def plan_removal(engine: Engine, settings: Settings, *, data: bool) -> Plan:
+    """What would have to be done to take the installation away; only reads."""
+    capabilities = engine.capabilities()
+    desired = desired_state(render_all(settings, capabilities), settings, capabilities)
+    return build_removal_plan(gather_facts(engine, settings.names), desired, settings.names, data=data)
 
 
 def provision(

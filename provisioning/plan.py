@@ -158,7 +158,7 @@ def _removals(facts: Facts, desired: Desired, kind: FoundKind, why: str) -> list
     return [
         removal(desired, kind, name, why)
         for name, found in facts.of_kind(kind).items()
-        if _is_ours(desired, _rendered_kind(kind), found.body)
+        if is_ours(desired, rendered_kind(kind), found.body)
     ]
 
 
@@ -168,17 +168,17 @@ def _no_longer_rendered(
     known = {(step.kind, step.name) for step in steps} | {("index", step.name) for step in steps}
     left = []
     for kind, objects in facts.objects.items():
-        rendered_kind = _rendered_kind(kind)
+        made_from = rendered_kind(kind)
         for name, found in objects.items():
-            if kind == "data_stream" or (rendered_kind, name) in known:
+            if kind == "data_stream" or (made_from, name) in known:
                 continue
-            if not _is_ours(desired, rendered_kind, found.body) or _is_version(desired, rendered_kind, name):
+            if not is_ours(desired, made_from, found.body) or _is_version(desired, made_from, name):
                 continue
             if options.prune:
                 left.append(removal(desired, kind, name, "is no longer rendered (--prune)"))
             else:
                 why = "is ours and no longer rendered; --prune removes it"
-                left.append(Step(rendered_kind, name, "unchanged", why))
+                left.append(Step(made_from, name, "unchanged", why))
     return left
 
 
@@ -189,29 +189,31 @@ def _is_version(desired: Desired, kind: ObjectKind, name: str) -> bool:
 
 def removal(desired: Desired, kind: FoundKind, name: str, why: str) -> Step:
     """The step that removes one object, an index with its documents."""
-    rendered_kind = _rendered_kind(kind)
+    made_from = rendered_kind(kind)
     if kind == "index":
         sent = [requests.delete_index(name)]
-    elif rendered_kind == "transform":
+    elif made_from == "transform":
         executor = _executor_of(kind)
         sent = requests.remove_transform(executor, desired.transform_store, name)
-    elif rendered_kind == "watch":
+    elif made_from == "watch":
         sent = requests.remove_watch(_executor_of(kind), desired.watch_store, name)
     else:
-        sent = [requests.delete_simple(rendered_kind, name)]
-    return Step(rendered_kind, name, "remove", why, tuple(sent))
+        sent = [requests.delete_simple(made_from, name)]
+    return Step(made_from, name, "remove", why, tuple(sent))
 
 
 def _executor_of(kind: FoundKind) -> Executor:
     return "scheduler" if kind in ("scheduled_transform", "scheduled_watch") else "native"
 
 
-def _rendered_kind(kind: FoundKind) -> ObjectKind:
+def rendered_kind(kind: FoundKind) -> ObjectKind:
+    """The kind of template that an object in the cluster came from."""
     if kind == "scheduled_transform":
         return "transform"
     return "watch" if kind == "scheduled_watch" else kind
 
 
-def _is_ours(desired: Desired, kind: ObjectKind, body: Mapping[str, Any]) -> bool:
+def is_ours(desired: Desired, kind: ObjectKind, body: Mapping[str, Any]) -> bool:
+    """Whether this installation made an object."""
     stamp = read_stamp(kind, body)
     return stamp is not None and stamp.namespace == desired.namespace

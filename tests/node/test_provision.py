@@ -8,8 +8,8 @@ import pytest
 
 from engine.client import Engine
 from engine.connection import Connection
-from provisioning.apply import PlanRefused
-from provisioning.installation import plan_installation, provision
+from provisioning.apply import PlanRefused, apply_plan
+from provisioning.installation import plan_installation, plan_removal, provision
 from provisioning.settings import Settings
 from provisioning.steps import Options
 from scheduler.transforms.service import TransformService
@@ -104,3 +104,26 @@ def _summarise(engine: Engine, settings: Settings) -> None:
 def _hits(engine: Engine, alias: str) -> int:
     body: dict[str, Any] = {"size": 0, "aggs": {"hits": {"sum": {"field": "httpmon.hits"}}}}
     return int(engine.request("POST", f"/{alias}/_search", body=body)["aggregations"]["hits"]["value"])
+
+
+def test_removal_keeps_data_and_what_that_needs_until_it_is_told_otherwise(
+    engine: Engine, provisioned: Settings
+) -> None:
+    names = provisioned.names
+    send_lines(engine, provisioned, [LINE.format(1, 1)])
+    theirs = {"processors": []}
+    engine.request("PUT", f"/_ingest/pipeline/{names.of('theirs')}", body=theirs)
+    _remove(engine, provisioned, data=False)
+    assert engine.request("GET", f"/{names.raw}/_count")["count"] == 1
+    send_lines(engine, provisioned, [LINE.format(2, 2)], first=1)
+    assert engine.request("GET", f"/{names.raw}/_count")["count"] == 2
+    _remove(engine, provisioned, data=True)
+    left = plan_removal(engine, provisioned, data=True)
+    assert left.steps == ()
+    assert set(actions(engine, provisioned)) == {"create"}
+    assert names.of("theirs") in engine.request("GET", f"/_ingest/pipeline/{names.of('theirs')}")
+
+
+def _remove(engine: Engine, settings: Settings, *, data: bool) -> None:
+    for _ in apply_plan(engine, plan_removal(engine, settings, data=data)):
+        pass
