@@ -44,7 +44,8 @@ ENVIRONMENT_PREFIX = "HTTPMON_"
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _HOUR_SECONDS = 3600.0
-_SHORTEST_RETENTION_SECONDS = 2 * _HOUR_SECONDS
+# Readers take hours from the hourly tier once they are two hours old: a late line must be older than that.
+_SHORTEST_RETENTION_SECONDS = 4 * _HOUR_SECONDS
 # A data stream's namespace: lower case, none of the characters an index name refuses, no hyphen
 # (Elastic's data stream naming scheme), and short enough for every name made of it.
 _NAMESPACE = re.compile(r"[a-z0-9][a-z0-9_.]{0,63}")
@@ -158,7 +159,7 @@ class RetentionSettings(_Group):
     def _each_tier_outlives_what_it_is_made_of(self) -> RetentionSettings:
         raw = None if self.raw is None else duration_seconds(self.raw)
         if raw is not None and raw < _SHORTEST_RETENTION_SECONDS:
-            raise ValueError(f"raw {self.raw} is less than 2h")
+            raise ValueError(f"raw {self.raw} is less than 4h")
         if self.summaries is None:
             return self
         if raw is None:
