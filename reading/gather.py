@@ -18,6 +18,7 @@ from reading.console import read_tick
 from reading.installation import Installation, Tier, TransformState, WatchState
 from reading.tick import Question, Tick
 from scheduler.transforms.control import control_of
+from scheduler.transforms.reconcile import AUDIT_ID
 
 # A kind of data by what its indices' names begin with, behind the prefix; the longer first.
 _BLOCK = "index.blocks.read_only_allow_delete"
@@ -41,6 +42,7 @@ def read_installation(engine: Engine, settings: Settings) -> Installation:
         tick: Tick | None = read_tick(engine, names, Question(end=last_complete_end(now, 10, 8.0)))
     except NotProvisioned:
         tick = None
+    audited_at, audit = _last_audit(engine, names)
     kept = [step for step in plan.steps if step.action != "remove"]
     return Installation(
         read_at=now,
@@ -70,7 +72,18 @@ def read_installation(engine: Engine, settings: Settings) -> Installation:
             for alert in (tick.open_alerts if tick else ())
             if tick is not None and tick.operations.silenced(alert.rule_id, now) is None
         ),
+        audited_at=audited_at,
+        audit=audit,
     )
+
+
+def _last_audit(engine: Engine, names: Names) -> tuple[datetime | None, str]:
+    """When `httpmon reconcile` last ran, and what it found."""
+    try:
+        document = engine.request("GET", f"/{names.operations}/_doc/{AUDIT_ID}")["_source"]
+    except NotFound:
+        return None, ""
+    return parse_time(document["@timestamp"]), str(document["message"])
 
 
 def _stored(engine: Engine, names: Names) -> tuple[str, tuple[Tier, ...]]:

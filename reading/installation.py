@@ -67,6 +67,8 @@ class Installation:
         newest_hit: event time of the newest hit; None while there is none.
         unparsed: lines that could not be parsed.
         open_alerts: names of rules whose alerts are open and not silenced.
+        audited_at: when the summaries were last compared with their sources; None if they never were.
+        audit: what came of that.
     """
 
     read_at: datetime
@@ -85,6 +87,8 @@ class Installation:
     newest_hit: datetime | None = None
     unparsed: int = 0
     open_alerts: tuple[str, ...] = ()
+    audited_at: datetime | None = None
+    audit: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,9 @@ def status_text(installation: Installation, found: list[Finding], zone: tzinfo |
         ("unparsed lines", f"{installation.unparsed:,}"),
         ("open alerts", ", ".join(map(printable, installation.open_alerts)) or "none"),
     ]
+    if installation.audited_at is not None:
+        when = _age(installation.audited_at, installation.read_at, zone, bucket=False)
+        facts.append(("last audit", f"{when}: {printable(installation.audit)}"))
     parts = [tabulate(facts, tablefmt="plain", disable_numparse=True)]
     if found:
         lines = [f"{one.level}: {printable(one.what)}\n    {printable(one.mend)}" for one in found]

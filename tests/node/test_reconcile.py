@@ -4,6 +4,7 @@ touched."""
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,8 @@ from typer.testing import CliRunner
 from cli.app import app
 from engine.client import Engine
 from provisioning.settings import Settings
+from reading.gather import read_installation
+from reading.status_output import status_text
 from scheduler.transforms.service import TransformService
 from tests.node.summaries import QuickClock, install_summaries, log_line, send_lines, settle, summaries
 
@@ -96,3 +99,17 @@ def test_what_is_newer_than_the_last_checkpoint_is_no_difference(
     send_lines(engine, summarised, [log_line(START, "/0")], first=1000)
 
     assert reconcile(summarised)["differences"] == []
+
+
+def test_status_shows_the_last_audit(engine: Engine, provisioned: Settings) -> None:
+    assert read_installation(engine, provisioned).audited_at is None
+    send_lines(engine, provisioned, [log_line(START, "/a")])
+    settle(engine, TransformService(engine, provisioned.names, monotonic=QuickClock()))
+
+    reconcile(provisioned)
+
+    installation = read_installation(engine, provisioned)
+    assert installation.audited_at is not None
+    assert installation.audit.endswith("summaries compared, none differs")
+    told = status_text(installation, [], UTC)
+    assert re.search(r"last audit +\S.* ago: \d+ summaries compared, none differs\n", told), told
