@@ -36,6 +36,7 @@ COMMANDS = (
     "scheduler",
     "node",
     "transform",
+    "watch",
     "reconcile",
     "config",
 )

@@ -51,6 +51,16 @@ class _Entry:
     told: str = ""
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def new_executor(engine: Engine, *, instance: str, clock: Callable[[], datetime] = _now) -> WatchExecutor:
+    """An executor with every kind of action that can be done here."""
+    actions = Actions({"index": IndexAction(engine), "logging": LoggingAction(engine)})
+    return WatchExecutor(engine, actions=actions, load_http=_no_http, clock=clock, instance=instance)
+
+
 class WatchService:
     """The watches of one installation.
 
@@ -69,17 +79,14 @@ class WatchService:
         names: Names,
         *,
         passed: Passed | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = _now,
         instance: str = "scheduler",
     ) -> None:
         self._store = WatchStore(engine, names)
         self._passed = passed
         self._clock = clock
         self._since = clock()
-        actions = Actions({"index": IndexAction(engine), "logging": LoggingAction(engine)})
-        self._executor = WatchExecutor(
-            engine, actions=actions, load_http=_no_http, clock=clock, instance=instance
-        )
+        self._executor = new_executor(engine, clock=clock, instance=instance)
         self._threads = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="watch")
         self._entries: dict[str, _Entry] = {}
         self._looked_at = float("-inf")

@@ -101,6 +101,15 @@ class WatchStore:
             primary_term=answer["_primary_term"],
         )
 
+    def set_active(self, identifier: str, active: bool) -> None:
+        """Let the scheduler run a watch at its times, or not. Raises NotFound."""
+        self._engine.request(
+            "POST",
+            f"/{self._index}/_update/{identifier}",
+            body={"doc": {"active": active}},
+            params={"refresh": True, "retry_on_conflict": 3},
+        )
+
     def save(self, identifier: str, progress: Progress, after: Progress) -> Progress:
         """Write progress without a run: times that were skipped. Raises Superseded."""
         return self._commit(identifier, progress, after, [], [])[0]
@@ -128,6 +137,20 @@ class WatchStore:
         corrected = with_failed_writes(outcome.record, failures)
         self._engine.request("PUT", f"/{self._history}/_doc/{record[0]}", body=corrected)
         return written, corrected
+
+    def save_trial(self, outcome: Outcome) -> dict[str, Any]:
+        """Write the documents of a run that was asked for, and nothing else; the record, corrected."""
+        if not outcome.writes:
+            return outcome.record
+        operations = [_create(write.index, write.id, write.source) for write in outcome.writes]
+        refresh = any(write.refresh for write in outcome.writes)
+        items = self._bulk(operations, {"refresh": True} if refresh else {})
+        failures = {
+            write.action_id: item["error"]
+            for write, item in zip(outcome.writes, items, strict=True)
+            if "error" in item
+        }
+        return with_failed_writes(outcome.record, failures) if failures else outcome.record
 
     def _commit(
         self,

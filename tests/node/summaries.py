@@ -35,10 +35,8 @@ def install_summaries(
     """
     install_access(engine, settings)
     engine.request("PUT", f"/_data_stream/{settings.names.raw}")
+    install_store(engine, settings, "transforms")
     rendered = render_all(settings, engine.capabilities())
-    for one in rendered:
-        if one.kind == "store" and one.stem == "transforms":
-            engine.request("PUT", f"/{one.name}", body=one.body)
     transforms = [one for one in rendered if one.kind == "transform"]
     destinations = {one.body["dest"]["index"] for one in transforms}
     for one in rendered:
@@ -47,6 +45,13 @@ def install_summaries(
             engine.request("PUT", f"/{one.name}-000001", body=body)
     for one in transforms:
         define(engine, settings, f"{one.name}-000001", _versioned(one, delay) | dict(changes or {}))
+
+
+def install_store(engine: Engine, settings: Settings, stem: str) -> None:
+    """Make one of the scheduler's own indices."""
+    for one in render_all(settings, engine.capabilities()):
+        if one.kind == "store" and one.stem == stem:
+            engine.request("PUT", f"/{one.name}", body=one.body)
 
 
 def _versioned(transform: Rendered, delay: str) -> dict[str, Any]:

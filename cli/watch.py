@@ -1,0 +1,167 @@
+"""``httpmon watch``: the watches, whoever runs them."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from provisioning.names import Names
+    from scheduler.watches.control import Control
+
+app = typer.Typer(help="List, try, switch and acknowledge watches.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="Template or id: high_traffic, httpmon-high-traffic.")]
+
+
+@app.command("list")
+def list_command(
+    context: typer.Context,
+    format: Annotated[str, typer.Option(help="table or json.")] = "table",  # noqa: A002
+) -> None:
+    """Print each watch: whether it is active, when it ran last and what came of it."""
+    import json
+    from dataclasses import asdict
+
+    from tabulate import tabulate
+
+    with _opened(context) as (_, control):
+        statuses = control.statuses()
+    if format == "json":
+        typer.echo(json.dumps([asdict(status) for status in statuses], indent=2))
+        return
+    rows = [
+        (
+            one.identifier,
+            "active" if one.active else "deactivated",
+            one.last or "never",
+            one.state or "-",
+            ", ".join(one.acknowledged) or "-",
+            "-" if one.skipped is None else one.skipped,
+        )
+        for one in statuses
+    ]
+    headers = ("watch", "active", "last run", "state", "acknowledged", "skipped")
+    typer.echo(tabulate(rows, headers=headers, disable_numparse=True))
+
+
+@app.command()
+def show(context: typer.Context, name: Name) -> None:
+    """Print a watch as it is installed, as JSON."""
+    import json
+
+    with _opened(context) as (names, control):
+        body = control.body(_identifier(name, names, control))
+    typer.echo(json.dumps(body, indent=2, ensure_ascii=False))
+
+
+@app.command()
+def activate(context: typer.Context, name: Name) -> None:
+    """Let a watch run at its times."""
+    _switch(context, name, active=True)
+
+
+@app.command()
+def deactivate(context: typer.Context, name: Name) -> None:
+    """Let a watch rest; provisioning leaves it so."""
+    _switch(context, name, active=False)
+
+
+@app.command()
+def ack(
+    context: typer.Context,
+    name: Name,
+    actions: Annotated[list[str] | None, typer.Argument(help="Actions; all if left out.")] = None,
+) -> None:
+    """Acknowledge actions: they rest until the watch's condition has been false."""
+    with _opened(context) as (names, control):
+        identifier = _identifier(name, names, control)
+        control.acknowledge(identifier, actions or [])
+    typer.echo(f"{identifier} is acknowledged")
+
+
+@app.command()
+def execute(
+    context: typer.Context,
+    name: Name,
+    simulate: Annotated[
+        bool, typer.Option("--simulate", help="Do nothing; show what would be done.")
+    ] = False,
+    input: Annotated[  # noqa: A002
+        Path | None,
+        typer.Option(help="JSON file with a payload in place of the input's.", show_default=False),
+    ] = None,
+    at: Annotated[
+        datetime | None, typer.Option(help="UTC time to run for instead of now.", show_default=False)
+    ] = None,
+    ignore_condition: Annotated[
+        bool, typer.Option("--ignore-condition", help="Take the condition as met.")
+    ] = False,
+) -> None:
+    """Run a watch once, now, and print the record of the run as JSON."""
+    import json
+    from datetime import UTC
+
+    from engine.errors import UsageError
+    from scheduler.watches.control import Trial
+
+    payload = None
+    if input is not None:
+        try:
+            payload = json.loads(input.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UsageError(f"--input {input}: cannot be read as JSON: {error}") from None
+        if not isinstance(payload, dict):
+            raise UsageError(f"--input {input}: a payload is a JSON object")
+    moment = at.replace(tzinfo=UTC) if at is not None else None
+    trial = Trial(simulate=simulate, payload=payload, at=moment, ignore_condition=ignore_condition)
+    with _opened(context) as (names, control):
+        record = control.execute(_identifier(name, names, control), trial)
+    typer.echo(json.dumps(record, indent=2, ensure_ascii=False))
+
+
+@app.command()
+def validate(file: Annotated[Path, typer.Argument(help="A watch as JSON.")]) -> None:
+    """Tell what is wrong in a watch, and where, without a cluster."""
+    from engine.errors import UsageError
+    from scheduler.watches.control import validated
+
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file}: cannot be read: {error}") from None
+    validated(text, str(file))
+    typer.echo(f"{file}: is a watch")
+
+
+def _switch(context: typer.Context, name: str, *, active: bool) -> None:
+    with _opened(context) as (names, control):
+        identifier = _identifier(name, names, control)
+        control.activate(identifier, active)
+    typer.echo(f"{identifier} is {'active' if active else 'deactivated'}")
+
+
+@contextmanager
+def _opened(context: typer.Context) -> Iterator[tuple[Names, Control]]:
+    """The names and the control of watches, with an engine that is closed afterwards."""
+    from cli.context import loaded_settings, open_engine
+    from provisioning.executors import choose_executors
+    from scheduler.watches.control import control_of
+
+    loaded = loaded_settings(context)
+    with open_engine(loaded) as engine:
+        executors = choose_executors(loaded.settings.executor, engine.capabilities())
+        names = loaded.settings.names
+        yield names, control_of(engine, names, native=executors.watches == "native")
+
+
+def _identifier(name: str, names: Names, control: Control) -> str:
+    from scheduler.watches.control import identifier_of
+
+    return identifier_of(name, control, names)
