@@ -24,6 +24,7 @@ from scheduler.watches.run import Run
 from scheduler.watches.status import fitted, new_status
 from scheduler.watches.store import Definition, Progress, Superseded, WatchStore
 from scheduler.watches.timetable import Wait, due, wait_of
+from scheduler.watches.webhook_action import WebhookAction
 
 _log = logging.getLogger("httpmon.scheduler")
 
@@ -57,7 +58,9 @@ def _now() -> datetime:
 
 def new_executor(engine: Engine, *, instance: str, clock: Callable[[], datetime] = _now) -> WatchExecutor:
     """An executor with every kind of action that can be done here."""
-    actions = Actions({"index": IndexAction(engine), "logging": LoggingAction(engine)})
+    actions = Actions(
+        {"index": IndexAction(engine), "logging": LoggingAction(engine), "webhook": WebhookAction(engine)}
+    )
     return WatchExecutor(engine, actions=actions, load_http=_no_http, clock=clock, instance=instance)
 
 
