@@ -1,0 +1,19 @@
+-- Gives a line the names that httpmon's pipeline reads, and an id that is the same whenever the line is read again: host,
+-- log without what rotation put behind its name, offset, and the time in the line (an offset comes again after rotation,
+-- but not in the same second).
+
+local host = os.getenv("HTTPMON_HOST") or os.getenv("HOSTNAME") or ""
+
+function place(tag, timestamp, record)
+  local path = record["path"] or ""
+  local log = path:gsub("%-%d%d%d%d%d%d%d%d%-%d+$", ""):gsub("%-%d%d%d%d%d%d%d%d$", ""):gsub("%.%d+$", "")
+  local message = record["message"] or ""
+  local time = message:match("%[([^%]]*)%]") or message
+  local id = table.concat({ host, log, string.format("%d", record["offset"] or 0), time }, "|")
+  return 2, timestamp, {
+    message = message,
+    log = { file = { path = path }, offset = record["offset"] },
+    -- Elasticsearch takes ids of 512 bytes at most. The end tells more than the beginning.
+    httpmon_id = id:sub(-512),
+  }
+end
