@@ -9,10 +9,8 @@ from typing import Any, NamedTuple
 from engine.client import Engine
 from engine.errors import NotFound
 from provisioning.names import Names
+from scheduler.definitions import stored_definitions
 from scheduler.transforms.checkpoint import State, from_document, to_document
-
-# More transforms than one installation can sensibly have; a search answers at most 10,000.
-_MOST_DEFINITIONS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +41,8 @@ class TransformStore:
 
     def definitions(self) -> list[Definition]:
         """Every definition, by id; none where the store does not exist yet."""
-        query = {
-            "size": _MOST_DEFINITIONS,
-            "query": {"term": {"type": "definition"}},
-            "sort": [{"id": "asc"}],
-            "seq_no_primary_term": True,
-        }
-        try:
-            answer = self._engine.request("POST", f"/{self._index}/_search", body=query)
-        except NotFound:
-            return []
-        return [_definition(hit["_source"], hit["_seq_no"]) for hit in answer["hits"]["hits"]]
+        found = stored_definitions(self._engine, self._index)
+        return [_definition(one.source, one.revision) for one in found]
 
     def definition(self, identifier: str) -> Definition:
         """One definition, as it is now. Raises NotFound."""

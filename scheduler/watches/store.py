@@ -11,14 +11,13 @@ from typing import Any
 from engine.client import Engine, refusal
 from engine.errors import EngineUnreachable, NotFound
 from provisioning.names import Names
+from scheduler.definitions import stored_definitions
 from scheduler.watches.execution import Outcome
 from scheduler.watches.history import record_id, with_failed_writes
 from scheduler.watches.instants import millisecond_text, parse_instant
 from scheduler.watches.run import Write
 from scheduler.watches.status import Status
 
-# More watches than one installation can sensibly have; a search answers at most 10,000.
-_MOST_DEFINITIONS = 1000
 _CONFLICT = 409
 # What an engine says of one document of a bulk request when it only lacks the means just now.
 _AGAIN = frozenset({429, 503})
@@ -65,24 +64,14 @@ class WatchStore:
 
     def definitions(self) -> list[Definition]:
         """Every definition, by id; none where the store does not exist yet."""
-        query = {
-            "size": _MOST_DEFINITIONS,
-            "query": {"term": {"type": "definition"}},
-            "sort": [{"id": "asc"}],
-            "seq_no_primary_term": True,
-        }
-        try:
-            answer = self._engine.request("POST", f"/{self._index}/_search", body=query)
-        except NotFound:
-            return []
         return [
             Definition(
-                identifier=hit["_source"]["id"],
-                body=hit["_source"]["body"],
-                active=bool(hit["_source"].get("active", True)),
-                revision=hit["_seq_no"],
+                identifier=one.source["id"],
+                body=one.source["body"],
+                active=bool(one.source.get("active", True)),
+                revision=one.revision,
             )
-            for hit in answer["hits"]["hits"]
+            for one in stored_definitions(self._engine, self._index)
         ]
 
     def progress(self, identifier: str) -> Progress:

@@ -35,12 +35,6 @@ pytestmark = pytest.mark.node
 BUCKET = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
-@pytest.fixture
-def installed(engine: Engine, settings: Settings) -> Settings:
-    install_summaries(engine, settings)
-    return settings
-
-
 def new_service(engine: Engine, settings: Settings) -> TransformService:
     """A scheduler that was just started."""
     return TransformService(engine, settings.names, monotonic=QuickClock())

@@ -17,7 +17,6 @@ from scheduler.transforms.service import TransformService
 from tests.node.summaries import (
     QuickClock,
     define,
-    install_summaries,
     log_line,
     send_lines,
     settle,
@@ -28,12 +27,6 @@ from tests.node.summaries import (
 pytestmark = pytest.mark.node
 
 BUCKET = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-def installed(engine: Engine, settings: Settings) -> Settings:
-    install_summaries(engine, settings)
-    return settings
 
 
 @pytest.fixture

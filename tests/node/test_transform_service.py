@@ -17,7 +17,6 @@ from scheduler.transforms.store import TransformStore
 from tests.node.summaries import (
     QuickClock,
     define,
-    install_summaries,
     log_line,
     send_lines,
     settle,
@@ -50,12 +49,6 @@ class FaultyEngine(Engine):
             self.faults -= 1
             raise EngineUnreachable("the engine answers 429: overloaded")
         return super().msearch(*arguments, **named)
-
-
-@pytest.fixture
-def installed(engine: Engine, settings: Settings) -> Settings:
-    install_summaries(engine, settings)
-    return settings
 
 
 def body_of(settings: Settings, source: str, destination: str, **more: Any) -> dict[str, Any]:
