@@ -90,6 +90,25 @@ def deduce_capabilities(root: dict[str, Any], xpack: dict[str, Any] | None) -> C
     )
 
 
+# Licences under which Watcher runs (Elastic's subscription table); transforms, ILM and security are in Basic.
+_LICENCES_WITH_WATCHER = frozenset({"trial", "gold", "platinum", "enterprise"})
+
+
+def features_of_licence(answer: dict[str, Any]) -> dict[str, Any]:
+    """What ``GET /_xpack`` would say, as far as it follows from ``GET /_license``.
+
+    A module that was switched off or left out does not show here.
+    """
+    licence: dict[str, Any] = answer.get("license") or {}
+    active = licence.get("status") == "active"
+    watcher = active and licence.get("type") in _LICENCES_WITH_WATCHER
+    available = {"transform": active, "watcher": watcher, "ilm": active, "security": active}
+    return {
+        "license": {"type": licence.get("type")},
+        "features": {name: {"available": there, "enabled": True} for name, there in available.items()},
+    }
+
+
 # What `httpmon render` assumes where no version is named: the newest release line of each family.
 _ASSUMED_VERSION: dict[str, str] = {"elasticsearch": "9.2.0", "opensearch": "3.8.0"}
 

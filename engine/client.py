@@ -20,7 +20,12 @@ from typing import Any, Self
 import elastic_transport
 from elasticsearch import ApiError, Elasticsearch, ElasticsearchWarning, UnsupportedProductError
 
-from engine.capabilities import Capabilities, deduce_capabilities, flavour_and_version
+from engine.capabilities import (
+    Capabilities,
+    deduce_capabilities,
+    features_of_licence,
+    flavour_and_version,
+)
 from engine.connection import Connection
 from engine.errors import (
     Conflict,
@@ -129,9 +134,19 @@ class Engine(AbstractContextManager["Engine"]):
             self._connected()
             xpack = None
             if flavour_and_version(self._root)[0] == "elasticsearch":
-                xpack = self.request("GET", "/_xpack", params={"categories": "license,features"})
+                xpack = self._ask_features()
             self._capabilities = deduce_capabilities(self._root, xpack)
         return self._capabilities
+
+    def _ask_features(self) -> dict[str, Any]:
+        try:
+            answer = self.request("GET", "/_xpack", params={"categories": "license,features"})
+        except NotPermitted:
+            raise
+        except RequestRefused:
+            # It asks every module of the distribution, and fails as a whole where one was left out.
+            answer = features_of_licence(self.request("GET", "/_license"))
+        return dict(answer)
 
     def cluster_uuid(self) -> str:
         """What tells this cluster from every other one, also behind the same URL; asked each time."""

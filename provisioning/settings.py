@@ -48,7 +48,7 @@ _HOUR_SECONDS = 3600.0
 _SHORTEST_RETENTION_SECONDS = 4 * _HOUR_SECONDS
 # A data stream's namespace: lower case, none of the characters an index name refuses, no hyphen
 # (Elastic's data stream naming scheme), and short enough for every name made of it.
-_NAMESPACE = re.compile(r"[a-z0-9][a-z0-9_.]{0,63}")
+_NAMESPACE = re.compile(r"[a-z0-9][a-z0-9_.]{0,31}")
 
 
 def duration_seconds(text: str) -> float:
@@ -66,7 +66,7 @@ def _duration(text: str) -> str:
 
 def _namespace(text: str) -> str:
     if not _NAMESPACE.fullmatch(text):
-        raise ValueError("a namespace has lower-case letters, digits, '_' and '.', and at most 64 characters")
+        raise ValueError("a namespace has lower-case letters, digits, '_' and '.', and at most 32 characters")
     return text
 
 

@@ -32,6 +32,9 @@ _log = logging.getLogger("httpmon.scheduler")
 _LOOK_SECONDS = 1.0
 _FIRST_BACK_OFF_SECONDS = 0.5
 _LONGEST_BACK_OFF_SECONDS = 30.0
+# How long the records of runs are kept, as Watcher keeps its own, and how often old ones are removed.
+_HISTORY_KEPT = "7d"
+_EXPIRE_SECONDS = 3600.0
 # After this long a run that waits for summaries is told of.
 _PATIENCE = timedelta(seconds=30)
 # Runs are mostly waiting for the engine; one that hangs must not keep the others from starting.
@@ -93,6 +96,7 @@ class WatchService:
         self._threads = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="watch")
         self._entries: dict[str, _Entry] = {}
         self._looked_at = float("-inf")
+        self._expired_at = float("-inf")
         self._changed = threading.Event()
 
     def close(self) -> None:
@@ -107,6 +111,9 @@ class WatchService:
         if time.monotonic() - self._looked_at >= _LOOK_SECONDS:
             self._look()
             self._looked_at = time.monotonic()
+        if time.monotonic() - self._expired_at >= _EXPIRE_SECONDS:
+            self._store.expire_history(_HISTORY_KEPT)
+            self._expired_at = time.monotonic()
         waits = [self._start_due(entry) for entry in self._entries.values()]
         return min([_LOOK_SECONDS, *waits])
 

@@ -90,6 +90,19 @@ class WatchStore:
             primary_term=answer["_primary_term"],
         )
 
+    def expire_history(self, older_than: str) -> None:
+        """Remove the records of runs that are older, ``7d``, without waiting for it."""
+        old = {"range": {"@timestamp": {"lt": f"now-{older_than}"}}}
+        try:
+            self._engine.request(
+                "POST",
+                f"/{self._history}/_delete_by_query",
+                body={"query": old},
+                params={"conflicts": "proceed", "wait_for_completion": False},
+            )
+        except NotFound:
+            return
+
     def set_active(self, identifier: str, active: bool) -> None:
         """Let the scheduler run a watch at its times, or not. Raises NotFound."""
         self._engine.request(

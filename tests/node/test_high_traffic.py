@@ -21,6 +21,7 @@ from provisioning.installation import provision
 from provisioning.settings import Settings
 from scheduler.transforms.service import TransformService
 from scheduler.watches.service import WatchService
+from tests.e2e.processes import await_that
 from tests.node.summaries import QuickClock, send_lines, settle
 
 BUCKET = 10
@@ -152,6 +153,45 @@ def test_running_again_for_the_same_times_says_nothing_twice(engine: Engine, pro
     engine.request("DELETE", status, params={"refresh": True})
     run_watches(engine, provisioned, Clock(START), START + 300)
     assert events(engine, provisioned) == before
+
+
+def test_two_schedulers_at_once_say_everything_once(engine: Engine, provisioned: Settings) -> None:
+    times = made_times(seed=12, seconds=400)
+    summarise(engine, provisioned, [line(time) for time in times])
+    clock, end = Clock(START), START + 500
+    services = [WatchService(engine, provisioned.names, clock=clock, instance=name) for name in ("a", "b")]
+    try:
+        for service in services:
+            service.tick()
+        clock.epoch = end
+        while not all(service.idle() for service in services):
+            for service in services:
+                service.tick()
+                service.wait(0.05)
+    finally:
+        for service in services:
+            service.close()
+    expected = expected_events(times, start=START, end=end - 7, threshold=10.0, recovery=10.0, window=120)
+    assert len(expected) >= 1
+    assert events(engine, provisioned) == expected
+
+
+def test_old_records_of_runs_go_and_young_ones_stay(engine: Engine, provisioned: Settings) -> None:
+    history = provisioned.names.watch_history
+    for age, name in (("2020-01-01T00:00:00Z", "old"), (datetime.now(UTC).isoformat(), "young")):
+        engine.request("PUT", f"/{history}/_doc/{name}", body={"@timestamp": age}, params={"refresh": True})
+    service = WatchService(engine, provisioned.names)
+    try:
+        service.tick()
+    finally:
+        service.close()
+
+    def left() -> list[str]:
+        engine.request("POST", f"/{history}/_refresh")
+        hits = engine.request("POST", f"/{history}/_search", body={})["hits"]["hits"]
+        return [hit["_id"] for hit in hits]
+
+    await_that(lambda: left() == ["young"], "the old record goes")
 
 
 def test_an_alert_document_tells_its_whole_story(engine: Engine, settings: Settings) -> None:

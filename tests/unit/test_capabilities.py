@@ -8,7 +8,12 @@ from typing import Any
 
 import pytest
 
-from engine.capabilities import assumed_capabilities, deduce_capabilities, flavour_and_version
+from engine.capabilities import (
+    assumed_capabilities,
+    deduce_capabilities,
+    features_of_licence,
+    flavour_and_version,
+)
 from engine.errors import UsageError
 
 
@@ -73,6 +78,24 @@ def test_assumed_capabilities_for_rendering_without_a_cluster() -> None:
             assumed_capabilities(nonsense)
 
 
+@pytest.mark.parametrize(
+    ("licence", "status", "transforms", "watcher"),
+    [
+        ("basic", "active", True, False),
+        ("trial", "active", True, True),
+        ("platinum", "active", True, True),
+        ("standard", "active", True, False),
+        ("platinum", "expired", False, False),
+    ],
+)
+def test_what_follows_from_the_licence_alone(
+    licence: str, status: str, transforms: bool, watcher: bool
+) -> None:
+    answer = {"license": {"type": licence, "status": status}}
+    found = deduce_capabilities(_root("8.10.4"), features_of_licence(answer))
+    assert (found.licence, found.transforms, found.watcher) == (licence, transforms, watcher)
+
+
 def test_what_a_real_elasticsearch_says_of_itself(shared_folder: Path) -> None:
     answers = shared_folder / "recordings" / "elasticsearch-8.10" / "licence"
     root = json.loads((answers / "root.json").read_text())
@@ -80,3 +103,7 @@ def test_what_a_real_elasticsearch_says_of_itself(shared_folder: Path) -> None:
     trial = deduce_capabilities(root, json.loads((answers / "trial_xpack.json").read_text()))
     assert (basic.licence, basic.transforms, basic.watcher) == ("basic", True, False)
     assert (trial.licence, trial.transforms, trial.watcher) == ("trial", True, True)
+    by_licence = deduce_capabilities(
+        root, features_of_licence(json.loads((answers / "basic_license.json").read_text()))
+    )
+    assert (by_licence.transforms, by_licence.watcher) == (basic.transforms, basic.watcher)

@@ -83,6 +83,7 @@ def test_secrets_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
         ('[summaries]\ndelay = "1s"\n', "less than twice refresh_interval"),
         ('[summaries]\ndelay = "soon"\n', "'soon' is no duration"),
         ('namespace = "Prod-1"\n', "a namespace has lower-case letters"),
+        (f'namespace = "{"n" * 33}"\n', "at most 32 characters"),
         ('[engine]\nusername = "u"\n', "username and password belong together"),
         ("namespace = \n", "httpmon.toml: is not TOML"),
     ],
