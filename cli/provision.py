@@ -27,6 +27,9 @@ def command(
     ] = False,
     repair: Annotated[bool, typer.Option("--repair", help="Let failed transforms try again.")] = False,
     wait: Annotated[int, typer.Option(min=0, help="Seconds to wait for replaced summaries to fill.")] = 60,
+    allow_old: Annotated[
+        bool, typer.Option("--allow-old", help="Go on with an engine that is older than supported.")
+    ] = False,
     assignments: Annotated[
         list[str] | None,
         typer.Option("--set", help="TEMPLATE.PARAMETER=VALUE; may be repeated.", show_default=False),
@@ -36,11 +39,14 @@ def command(
     from cli.context import loaded_settings, open_engine
     from engine.errors import EXIT_PLAN_HAS_CHANGES
     from provisioning.installation import plan_installation, provision
+    from provisioning.minimum import refuse_old
     from provisioning.steps import Options
 
     loaded = loaded_settings(context, assignments=assignments)
     options = Options(force=force, prune=prune, repair=repair)
     with open_engine(loaded) as engine:
+        if not allow_old:
+            refuse_old(engine.capabilities())
         plan = plan_installation(engine, loaded.settings, options)
         print_plan(plan.steps, diff=diff)
         if check and (plan.changes or plan.refused):
