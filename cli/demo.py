@@ -43,7 +43,8 @@ def command(
 
     if log is not None and not log.is_file():
         raise UsageError(f"--log {log}: there is no such file")
-    folder = default_home().parent / "demo"
+    home = Path(os.environ.get(f"{_NODE_VARIABLES}HOME") or default_home())
+    folder = home.parent / "demo"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "httpmon.toml").write_text(_SETTINGS.format(window=window), encoding="utf-8")
     # The demo has settings of its own; a cluster that the user's variables name is none of its business.
@@ -54,7 +55,7 @@ def command(
     }
     # A supervisor that stops the demo sends SIGTERM; both end it in the same orderly way.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    demo = _Demo(folder, environment, node_was_running=running_url(default_home()) is not None)
+    demo = _Demo(folder, environment, node_was_running=running_url(home) is not None)
     traffic = str(log.resolve()) if log else f"generated: {_RATE} hits/s, with a burst of {burst}"
     typer.echo(
         "httpmon demo: a search engine of its own, access-log traffic, tables every 10 s, alerts.\n"
