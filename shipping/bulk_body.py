@@ -47,7 +47,7 @@ def bulk_items(block: Block, origin: Origin) -> list[bytes]:
     """One bulk item a line: the ``create`` action and the document, both with their newline.
 
     Ids are the file's key and the offset in 12 digits: 24 characters of URL-safe base64, which the engines
-    store packed in 18 bytes, in the order of the file. The measurement is in docs/performance.md.
+    store packed in 18 bytes, in the order of the file.
     """
     if not block.content:
         return []
