@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from scheduler.watches.dates import date_math
-from scheduler.watches.instants import document_text, java_text, parse_instant
+from scheduler.watches.instants import java_text, parse_instant
 from scheduler.watches.paths import value_at
 
 _DATE_MATH = re.compile(r"<\{(.+)\}>")
@@ -158,8 +158,3 @@ def _instant(value: Any) -> datetime | None:
         except ValueError:
             return None
     return None
-
-
-def resolved(value: Any) -> Any:
-    """The configured value as a watch record shows it."""
-    return document_text(value) if isinstance(value, datetime) else value

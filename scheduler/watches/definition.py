@@ -8,6 +8,7 @@ from typing import Any
 from scheduler.watches import fields
 from scheduler.watches.conditions import OPERATORS, QUANTIFIERS
 from scheduler.watches.fields import WatchInvalid, at, joined
+from scheduler.watches.mustache import one_text
 from scheduler.watches.schedule import Schedule, parse_trigger
 
 _WATCH = (
@@ -280,7 +281,7 @@ def _search_request(value: Any, path: str) -> SearchRequest:
         template_id = named.get("id")
         given = named.get("source", named.get("inline"))
         if given is not None:
-            source = given if isinstance(given, str) else fields_as_text(given)
+            source = given if isinstance(given, str) else one_text(given)
         params = fields.the_object(named.get("params") or {}, joined(path, "template.params"))
         if (template_id is None) == (source is None):
             raise WatchInvalid(joined(path, "template"), 'has either "id" or "source"')
@@ -297,13 +298,6 @@ def _search_request(value: Any, path: str) -> SearchRequest:
         ),
         total_hits_as_int=bool(whole.get("rest_total_hits_as_int", True)),
     )
-
-
-def fields_as_text(body: Any) -> str:
-    """A template that was given as JSON, as the text it stands for."""
-    from scheduler.watches.mustache import one_text
-
-    return one_text(body)
 
 
 def parse_condition(value: Any, path: str) -> Condition:
