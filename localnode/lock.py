@@ -11,7 +11,7 @@ import hashlib
 import json
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,16 +75,16 @@ _MODULES = (
 
 def resolved_lock(version: str, context: MavenContext) -> dict[str, Any]:
     """The content of the lock file for one version of OpenSearch."""
-    core = _closure(context, (coordinates.format(version=version) for coordinates in _CORE))
+    core = closure(context, (coordinates.format(version=version) for coordinates in _CORE), _LEFT_OUT)
     logging_version = next(artifact.version for artifact in core if artifact.artifactId == _LOGGING_API)
     core.append(context.project(*_LOGGING_CORE).at_version(logging_version).artifact())
-    jars = [_pin(artifact, "lib") for artifact in core]
+    jars = [pinned(artifact, "lib") for artifact in core]
     in_core = {(artifact.groupId, artifact.artifactId) for artifact in core}
     for name, artifact_id, _, _ in _MODULES:
         # What the core has already is seen by every module; twice on the class path is refused.
         jars += [
-            _pin(artifact, f"modules/{name}")
-            for artifact in _closure(context, (f"org.opensearch.plugin:{artifact_id}:{version}",))
+            pinned(artifact, f"modules/{name}")
+            for artifact in closure(context, (f"org.opensearch.plugin:{artifact_id}:{version}",), _LEFT_OUT)
             if (artifact.groupId, artifact.artifactId) not in in_core
         ]
     modules = [
@@ -94,17 +94,21 @@ def resolved_lock(version: str, context: MavenContext) -> dict[str, Any]:
     return {"version": version, "java": _JAVA, "modules": modules, "jars": jars}
 
 
-def _closure(context: MavenContext, coordinates: Iterable[str]) -> list[Artifact]:
+def closure(
+    context: MavenContext, coordinates: Iterable[str], left_out: Collection[str] = ()
+) -> list[Artifact]:
+    """The artifacts of these coordinates and of all that they need, but those of the ids ``left_out``."""
     dependencies = [context.create_dependency(each) for each in coordinates]
     for dependency in dependencies:
         # Otherwise jgo takes each as a bill of materials for all others.
         dependency.raw = True
     given, transitive = context.resolver.resolve(dependencies)
     artifacts = [dependency.artifact for dependency in (*given, *transitive)]
-    return [artifact for artifact in artifacts if artifact.artifactId not in _LEFT_OUT]
+    return [artifact for artifact in artifacts if artifact.artifactId not in left_out]
 
 
-def _pin(artifact: Artifact, folder: str) -> dict[str, Any]:
+def pinned(artifact: Artifact, folder: str) -> dict[str, Any]:
+    """An entry of a lock file; downloads the artifact for its size and sum."""
     content = artifact.resolve().read_bytes()
     parts = [artifact.groupId, artifact.artifactId, artifact.version, artifact.classifier]
     return {

@@ -1,0 +1,189 @@
+"""Guards: Elasticsearch understands every field of everything that httpmon sends to it.
+
+Said by the code that Elasticsearch itself parses with, in the last 8.x and a recent 9.x version, and by the
+typed model of Elastic's Java client for watches and ingest processors. Each body also goes through with one
+of its fields misspelt, for every field: that it is refused then shows that the check can fail.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.capabilities import Capabilities, assumed_capabilities
+from provisioning.rendering import render_all
+from provisioning.settings import RetentionSettings, Settings
+from tests.contract.elastic.comparison import dropped
+from tests.contract.elastic.mutations import misspelt
+from tests.contract.elastic.objects import Example, parts, planned
+from tests.contract.elastic.pages import documented
+from tests.contract.elastic.parsers import ParserProcess, installed_jars
+
+ROOT = Path(__file__).parents[2]
+PAGES = (*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md")
+
+# Whose templates go through which version's parsers. 8.10 and 9.0 are the oldest of their kind here.
+ENGINES = {
+    "server-8": ("elasticsearch:8.10.4", "elasticsearch:8.10.4 basic", "elasticsearch:8.19.21"),
+    "server-9": ("elasticsearch:9.0.0", "elasticsearch:9.5.3"),
+}
+# What only the client's model knows: the server's parsers are in modules that no repository has.
+CLIENT_ONLY = {"watch", "pipeline"}
+BY_CLIENT = {*CLIENT_ONLY, "transform"}
+
+
+class Judges:
+    """The parsers of one server version and the client's model."""
+
+    def __init__(self, server: ParserProcess, client: ParserProcess) -> None:
+        self._server = server
+        self._client = client
+
+    def refusal(self, example: Example, body: dict[str, Any]) -> str | None:
+        """What one of them has against a body; None where all understand it."""
+        kind, name = example.kind, example.name
+        if kind not in CLIENT_ONLY:
+            refused: str | None = self._server.ask(kind, name, body)["refused"]
+            if refused:
+                return refused
+        if kind not in BY_CLIENT:
+            return None
+        answer = self._client.ask(kind, name, body)
+        if answer["refused"]:
+            return str(answer["refused"])
+        lost = list(dropped(body, answer["body"]))
+        return f"does not know {', '.join(lost)}" if lost else None
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[ParserProcess]:
+    with ParserProcess("client_types", installed_jars("client")) as process:
+        yield process
+
+
+@pytest.fixture(scope="module", params=list(ENGINES))
+def version(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def judges(version: str, client: ParserProcess) -> Iterator[Judges]:
+    with ParserProcess("server_parsers", installed_jars(version)) as process:
+        yield Judges(process, client)
+
+
+def capabilities(description: str) -> Capabilities:
+    engine, _, licence = description.partition(" ")
+    found = assumed_capabilities(engine)
+    return dataclasses.replace(found, licence="basic", watcher=False) if licence else found
+
+
+def variants(engine: Capabilities) -> list[Settings]:
+    """The defaults, and everything that is off by default switched on, and what expires kept."""
+    switched: dict[str, dict[str, Any]] = {}
+    for rendered in render_all(Settings(), engine):
+        for parameter in rendered.parameters:
+            if parameter.default is False or parameter.default == "0s":
+                value = True if parameter.default is False else "1h"
+                switched.setdefault(rendered.stem, {})[parameter.name] = value
+    return [
+        Settings(retention=RetentionSettings(raw="7d", summaries="30d")),
+        Settings(parameters=switched, retention=RetentionSettings(raw=None, summaries=None)),
+    ]
+
+
+@functools.cache
+def sent(version: str) -> list[Example]:
+    """What provisioning sends, each body once."""
+    examples: list[Example] = []
+    for description in ENGINES[version]:
+        engine = capabilities(description)
+        for settings in variants(engine):
+            known = [(example.kind, example.body) for example in examples]
+            examples += [
+                example
+                for example in planned(settings, engine, description)
+                if (example.kind, example.body) not in known
+            ]
+    return examples
+
+
+def beside() -> list[Example]:
+    """What is sent by hand or by others: the docs' examples, and the roles of the container stacks."""
+    roles = runpy.run_path(str(ROOT / "compose" / "scripts" / "accounts.py"))["ROLES"]
+    return [
+        *(example for page in PAGES for example in documented(page)),
+        *(example for name in roles for example in parts("role", name, roles[name], "accounts.py")),
+    ]
+
+
+def refusals(judges: Judges, examples: list[Example]) -> list[str]:
+    told = ((example, judges.refusal(example, example.body)) for example in examples)
+    return [f"{example}: {refused}" for example, refused in told if refused]
+
+
+def unnoticed(judges: Judges, examples: list[Example]) -> list[str]:
+    """The misspelt fields that nobody refuses."""
+    return [
+        f"{example}: {'.'.join(map(str, path))}"
+        for example in examples
+        for path, body in misspelt(example.body)
+        if judges.refusal(example, body) is None
+    ]
+
+
+def test_all_that_provisioning_sends_is_understood(version: str, judges: Judges) -> None:
+    examples = sent(version)
+    assert {"transform", "watch", "pipeline", "index_template", "component_template", "index", "search"} <= {
+        example.kind for example in examples
+    }
+    assert refusals(judges, examples) == []
+
+
+def test_a_misspelt_field_in_what_provisioning_sends_is_refused(version: str, judges: Judges) -> None:
+    assert unnoticed(judges, sent(version)) == []
+
+
+def test_all_that_the_docs_and_the_stacks_show_is_understood(judges: Judges) -> None:
+    assert refusals(judges, beside()) == []
+
+
+def test_a_misspelt_field_in_what_the_docs_and_the_stacks_show_is_refused(judges: Judges) -> None:
+    assert unnoticed(judges, beside()) == []
+
+
+PAGE = """
+# A page
+
+    {"trigger": {"schedule": {"interval": "10s"}}, "actions": {"say": {"logging": {"text": "x"}}}}
+
+Text, and `httpmon render`:
+
+    httpmon render high_traffic
+
+```
+PUT _transform/mine
+{"source": {"index": "a"}, "dest": {"index": "b"}, "pivot": {}}
+```
+
+1. In a list:
+
+       {"index_patterns": [{{ names.raw | tojson }}], "data_stream": {}}
+"""
+
+
+def test_examples_are_found_however_a_page_shows_them(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(PAGE, encoding="utf-8")
+    found = {example.kind: example for example in documented(page)}
+    assert set(found) == {"watch", "transform", "index_template"}
+    assert found["index_template"].body["index_patterns"] == ["logs-httpmon.access-default"]
+    page.write_text('    {"trigger": }\n', encoding="utf-8")
+    with pytest.raises(AssertionError, match=r"page\.md"):
+        list(documented(page))
