@@ -34,4 +34,4 @@ def command(
             stop=stop,
             notify=notify,
         )
-        typer.echo(describe(Progress(counts, 0, 0)))
+        typer.echo(describe(Progress(counts, 0, 0.0, 0)))

@@ -31,9 +31,10 @@ def run_shipper(
     with signals_stop() as stop, shipping_engine(settings) as engine:
         cluster = wait_for_target(engine, names.raw, stop=stop, notify=notify)
         if cluster is None:
-            return Progress(Counts(), 0, 0)
+            return Progress(Counts(), 0, 0.0, 0)
         registry = Registry(group.registry or default_registry_path(settings.namespace, cluster))
         registry.belongs_to(cluster, names.raw, notify=notify)
+        registry.forget_vanished()
         follower = Follower(
             list(files),
             registry,
@@ -42,6 +43,8 @@ def run_shipper(
                 from_end=from_end,
                 read_bytes=group.batch_bytes,
                 max_line_bytes=group.max_line_bytes,
+                # All that may have been queued or under way, twice over.
+                in_doubt_bytes=2 * (group.queue + group.connections + 2) * group.batch_bytes,
                 partial_seconds=duration_seconds(group.partial_timeout),
                 close_seconds=duration_seconds(group.close_after),
             ),
@@ -139,5 +142,5 @@ def describe(progress: Progress) -> str:
         f"{counts.dead:,} dead",
     ]
     if progress.behind_bytes:
-        parts.append(f"{progress.behind_bytes:,} bytes behind")
+        parts.append(f"{progress.behind_bytes:,} bytes and {progress.behind_seconds:.0f} s behind")
     return ", ".join(parts)

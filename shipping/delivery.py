@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from engine.errors import EngineError, EngineUnreachable, RequestRefused
 from shipping.bulk_body import ANSWER_FIELDS, Fate, Refusal, dead_letter, read_answer
+from shipping.doubt import Questioned, stored_earlier
 from shipping.positions import Span
 
 # After so many errors inside the engine about one line, it is the line.
@@ -22,7 +23,7 @@ _SUSPECT_ATTEMPTS = 6
 _FIRST_PAUSE_SECONDS = 0.1
 
 
-class BulkTarget(Protocol):
+class BulkTarget(Questioned, Protocol):
     """What delivery needs of ``engine.client.Engine``."""
 
     def bulk(
@@ -37,12 +38,21 @@ class BulkTarget(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Batch:
-    """Lines that are sent together, and the parts of files that they are."""
+    """Lines that are sent together.
+
+    Attributes:
+        items: the lines, as items of a bulk request.
+        spans: the parts of files that they are.
+        in_doubt: an earlier shipper may have sent some of them.
+        stored: how many of these were there already; known once it is acknowledged.
+    """
 
     items: list[bytes]
     spans: list[Span]
+    in_doubt: bool = False
+    stored: int = 0
 
 
 @dataclass(slots=True)
@@ -197,7 +207,11 @@ class Delivery:
                 self._sending += 1
                 self._changed.notify_all()
             try:
-                if self._deliver(batch.items, self._options.target):
+                items = batch.items
+                if batch.in_doubt:
+                    items = self._not_stored(items, self._options.target)
+                    batch.stored = len(batch.items) - len(items)
+                if self._deliver(items, self._options.target):
                     self._acknowledged(batch)
             except BaseException as error:
                 self._failure = error
@@ -209,7 +223,13 @@ class Delivery:
     def _deliver(self, items: list[bytes], target: str) -> bool:
         """Send until every item is created, known or buried; False when told to leave."""
         failures = 0
+        in_doubt = False
         while items and not self._abandoned.is_set():
+            if in_doubt:
+                in_doubt = False
+                items = self._not_stored(items, target)
+                if not items:
+                    break
             try:
                 answer = self._engine.bulk(
                     b"".join(items),
@@ -221,6 +241,7 @@ class Delivery:
             except EngineUnreachable as error:
                 self._trouble.begins(str(error))
                 failures = self._pause(failures)
+                in_doubt = True
                 continue
             except RequestRefused as error:
                 if error.status == 413 and len(items) > 1:
@@ -228,10 +249,12 @@ class Delivery:
                     return self._deliver(items[:middle], target) and self._deliver(items[middle:], target)
                 self._trouble.begins(f"the engine refuses lines: {error}")
                 failures = self._pause(failures)
+                in_doubt = True
                 continue
             except (EngineError, ValueError) as error:
                 self._trouble.begins(f"the engine's answer cannot be used: {error}")
                 failures = self._pause(failures)
+                in_doubt = True
                 continue
             if fates is None:
                 self._count(target, created=len(items))
@@ -239,8 +262,23 @@ class Delivery:
                 return True
             left = self._sort_out(items, fates, target, last=failures + 1 >= _SUSPECT_ATTEMPTS)
             failures = self._pause(failures) if left else 0
+            in_doubt = any(refusal is not None and refusal.status >= 500 for _, refusal in fates)
             items = left
         return not items
+
+    def _not_stored(self, items: list[bytes], target: str) -> list[bytes]:
+        """Leave out what an earlier attempt has brought already."""
+        failures = 0
+        while not self._abandoned.is_set():
+            try:
+                stored = stored_earlier(self._engine, target, items)
+            except EngineError as error:
+                self._trouble.begins(str(error))
+                failures = self._pause(failures)
+                continue
+            self._count(target, duplicates=len(stored))
+            return [item for position, item in enumerate(items) if position not in stored]
+        return items
 
     def _sort_out(
         self, items: list[bytes], fates: list[tuple[Fate, Refusal | None]], target: str, *, last: bool

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import glob
+import math
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,7 @@ from pathlib import Path
 from engine.errors import ShippingError
 from shipping.framing import Block
 from shipping.identity import Entry, find_same_file, is_rotated_name, same_content
+from shipping.positions import Span
 from shipping.registry import Registry
 from shipping.sources import Pipe, Source, open_source
 from shipping.tail import Tail, Truncated
@@ -36,6 +39,7 @@ class FollowOptions:
         read_bytes: how much is read at once.
         max_line_bytes: the longest line that is kept whole.
         partial_seconds: how long a half-written line waits for its newline.
+        in_doubt_bytes: what an earlier shipper may have sent of a file without hearing that it arrived.
         close_seconds: after how long without growth a file is closed; it is opened again when it changes.
     """
 
@@ -44,6 +48,7 @@ class FollowOptions:
     read_bytes: int = 1 << 18
     max_line_bytes: int = 1 << 20
     partial_seconds: float = 10.0
+    in_doubt_bytes: int = 0
     close_seconds: float = 300.0
 
 
@@ -74,6 +79,8 @@ class Follower:
             options: how to follow.
             notify: takes one line for the user.
 
+        ``met_again`` takes, from any thread, spans of which the engine turned out to have lines already.
+
         Raises ShippingError with ``once`` when a path is not there or cannot be read.
         """
         self._patterns = [
@@ -91,6 +98,7 @@ class Follower:
         self._searching: dict[str, float] = {}
         self._settled: dict[tuple[int, int], tuple[int, float]] = {}
         self._told: set[str] = set()
+        self.met_again: deque[Span] = deque()
         self._first_scan = True
         self._next_scan = self._next_glob = 0.0
         self._globbed: list[str] = []
@@ -137,6 +145,7 @@ class Follower:
 
     def read(self) -> Iterator[tuple[Tail, Block]]:
         """One portion of every file, as blocks."""
+        self._doubt_further()
         for tail in self.tails:
             if tail.damaged:
                 continue
@@ -153,6 +162,16 @@ class Follower:
             for block in blocks:
                 yield tail, block
         yield from self._abandon_orphans()
+
+    def _doubt_further(self) -> None:
+        """Where lines were met that are there already, those that follow may be there as well."""
+        tails = {tail.key: tail for tail in self.tails}
+        while self.met_again:
+            span = self.met_again.popleft()
+            tail = tails.get(span.key)
+            if tail is not None:
+                until = span.end + self._options.in_doubt_bytes
+                tail.in_doubt_until = max(tail.in_doubt_until, until)
 
     def behind(self) -> int:
         """Bytes that are there and not acknowledged, of the files whose size is known."""
@@ -270,10 +289,12 @@ class Follower:
                 continue
             if entry.key in open_keys:
                 return False  # a copy of what is being read, made before the original is emptied
+            if orphan and source.size is not None and source.size < orphan.tail.framer.position:
+                content = "shorter"
             if content == "shorter":
                 self._settle(source)
-                if orphan:
-                    self._orphans.remove(orphan)
+                if orphan:  # all of the copy was read; a half line beyond it is nowhere else
+                    orphan.since = -math.inf
                 return False
             self._follow_rest(source, orphan.entry if orphan else entry)
             if orphan:
@@ -291,13 +312,26 @@ class Follower:
         return next((home for home in self._searching if is_rotated_name(path, home)), path)
 
     def _follow(self, source: Source, path: str, entry: Entry | None) -> None:
-        tail = Tail(source, path, entry=entry, max_line_bytes=self._options.max_line_bytes)
+        known_before = entry is not None or self._first_scan
+        tail = Tail(
+            source,
+            path,
+            entry=entry,
+            max_line_bytes=self._options.max_line_bytes,
+            in_doubt_bytes=self._options.in_doubt_bytes if known_before else 0,
+        )
         if entry is None and self._first_scan and self._options.from_end:
             tail.skip_to_end()
         self._tails[tail.file] = tail
 
     def _follow_rest(self, source: Source, entry: Entry) -> None:
-        tail = Tail(source, entry.path, entry=entry, max_line_bytes=self._options.max_line_bytes)
+        tail = Tail(
+            source,
+            entry.path,
+            entry=entry,
+            max_line_bytes=self._options.max_line_bytes,
+            in_doubt_bytes=self._options.in_doubt_bytes,
+        )
         tail.attached = False
         self._remainders.append(tail)
         self._settle(source)

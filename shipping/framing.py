@@ -7,6 +7,7 @@ of its own.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +15,8 @@ from typing import Literal
 FLAG_TRUNCATED = "truncated"  # longer than the limit; what came after the limit is left out
 FLAG_PARTIAL = "partial"  # the end of the line had not been written yet
 FLAG_CONTINUATION = "continuation"  # what followed a partial line once it was written
+
+_HOLE = re.compile(rb"(?:\A|(?<=\n))\0+")
 
 # In which line a position lies: at the start of one, in one whose beginning has been sent, or in the part
 # of a too long one that is left out.
@@ -84,6 +87,8 @@ class LineFramer:
         blocks: list[Block] = []
         if self._state != "start":
             data = self._end_open_line(data, blocks)
+        if data[:1] == b"\0" or b"\n\0" in data:
+            data = self._pass_over_holes(data, blocks)
         end = data.rfind(b"\n") + 1
         if end:
             self._take_whole_lines(data[:end], blocks)
@@ -122,6 +127,16 @@ class LineFramer:
             rest, flags = rest[: self._limit], (FLAG_CONTINUATION, FLAG_TRUNCATED)
         blocks.append(self._block(rest, newline + 1, flags, "start"))
         return data[newline + 1 :]
+
+    def _pass_over_holes(self, data: bytes, blocks: list[Block]) -> bytes:
+        """Leave out NULs before lines: a file that was emptied has them up to where its writer went on."""
+        at = 0
+        for hole in _HOLE.finditer(data):
+            if hole.start() > at:
+                self._take_whole_lines(data[at : hole.start()], blocks)
+            at = hole.end()
+            blocks.append(self._block(b"", at - hole.start(), (), "start"))
+        return data[at:]
 
     def _take_whole_lines(self, lines: bytes, blocks: list[Block]) -> None:
         start = 0

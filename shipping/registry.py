@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Collection
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,6 +19,10 @@ from shipping.identity import Entry, Fingerprint
 from shipping.positions import Positions, Span
 
 _VERSION = 1
+
+# A host that rotates ten logs a day comes to so many in three months; they are 600 KB of JSON.
+_ENTRIES_KEPT = 1000
+_FORGET_AFTER_SECONDS = 30 * 86_400.0
 
 
 def default_registry_path(namespace: str, cluster: str) -> Path:
@@ -78,10 +83,19 @@ class Registry:
                 self._changed = True
                 self._new_keys |= known is None
 
-    def forget(self, key: str) -> None:
-        """Drop a file."""
+    def forget_vanished(self) -> None:
+        """Drop files that have not been written for long, of the many where there are very many.
+
+        The newest are kept although their files are gone: a packed copy of one may still turn up, and is
+        recognised by what is remembered of the file that it was.
+        """
         with self._mutex:
-            self._changed |= self._entries.pop(key, None) is not None
+            oldest_first = sorted(self._entries.values(), key=lambda entry: entry.modified)
+            forgotten_before = time.time() - _FORGET_AFTER_SECONDS
+            for entry in oldest_first[:-_ENTRIES_KEPT]:
+                if entry.modified < forgotten_before and not _is_there(entry):
+                    del self._entries[entry.key]
+                    self._changed = True
 
     def sending(self, span: Span) -> None:
         """Note a span before it is sent."""
@@ -213,6 +227,14 @@ class Registry:
             ) from None
         self._entries = {entry.key: entry for entry in entries}
         self._extra = {name: value for name, value in content.items() if name not in ("version", "files")}
+
+
+def _is_there(entry: Entry) -> bool:
+    try:
+        status = Path(entry.path).stat()
+    except OSError:
+        return False
+    return status.st_ino == entry.inode
 
 
 def _entry(fields: dict[str, Any]) -> Entry:

@@ -58,6 +58,7 @@ class Batcher:
         if not self._batch.spans:
             self._since = time.monotonic()
         self._batch.spans.append(span)
+        self._batch.in_doubt |= block.offset < tail.in_doubt_until
         self._batch.items.extend(bulk_items(block, Origin(span.key, tail.path)))
         self._bytes += len(block.content)
         return self.flush() if self._bytes >= self._options.batch_bytes else True
@@ -91,11 +92,13 @@ class Progress:
     Attributes:
         counts: what became of the lines.
         behind_bytes: what is written and not acknowledged yet.
+        behind_seconds: how long ago all that was written was acknowledged, to the second; 0 where it is.
         open_files: how many files are open.
     """
 
     counts: Counts
     behind_bytes: int
+    behind_seconds: float
     open_files: int
 
 
@@ -120,6 +123,8 @@ def ship(
     def acknowledged(batch: Batch) -> None:
         for span in batch.spans:
             registry.acknowledge(span)
+        if batch.stored:
+            follower.met_again.extend(batch.spans)
 
     def waits() -> bool:
         # While the queue is full, files still come and go.
@@ -129,8 +134,12 @@ def ship(
     delivery = Delivery(engine, delivery_options, acknowledged=acknowledged, notify=notify)
     batcher = Batcher(batch_options, registry, lambda batch: delivery.submit(batch, give_up=waits))
 
+    level_at = time.monotonic()
+
     def progress() -> Progress:
-        return Progress(delivery.counts, follower.behind(), len(follower.tails))
+        behind = follower.behind()
+        seconds = time.monotonic() - level_at if behind else 0.0
+        return Progress(delivery.counts, behind, seconds, len(follower.tails))
 
     try:
         next_save = next_report = time.monotonic()
@@ -150,6 +159,8 @@ def ship(
             if now >= next_save:
                 next_save = now + _SAVE_SECONDS
                 registry.save()
+                if not follower.behind():
+                    level_at = now
             if now >= next_report:
                 next_report = now + report_seconds
                 report(progress())

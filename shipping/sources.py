@@ -138,6 +138,33 @@ class _Readable(Protocol):
     def read(self, length: int, /) -> bytes: ...
 
 
+class _ZstandardFrames:
+    """The content of a file of Zstandard frames; the library's own reader takes a missing end for the end."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw = raw
+        self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._begun = False
+        self._content = b""
+
+    def read(self, length: int, /) -> bytes:
+        """Up to so many bytes, none at the end; raises EOFError where the last frame is not whole."""
+        while not self._content:
+            packed = self._frame.unused_data if self._frame.eof else b""
+            if self._frame.eof:
+                self._frame = zstandard.ZstdDecompressor().decompressobj()
+                self._begun = False
+            packed = packed or self._raw.read(1 << 16)
+            if not packed:
+                if self._begun:
+                    raise EOFError
+                return b""
+            self._begun = True
+            self._content = self._frame.decompress(packed)
+        content, self._content = self._content[:length], self._content[length:]
+        return content
+
+
 def _unpacked(raw: IO[bytes], path: str) -> _Readable:
     suffix = Path(path).suffix
     if suffix == ".gz":
@@ -146,7 +173,7 @@ def _unpacked(raw: IO[bytes], path: str) -> _Readable:
         return bz2.BZ2File(raw)
     if suffix == ".xz":
         return lzma.LZMAFile(raw)
-    return zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
+    return _ZstandardFrames(raw)
 
 
 class Pipe:

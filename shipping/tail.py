@@ -26,9 +26,12 @@ class Tail:
         attached: the file is still where it is looked for.
         grew_at: when it last grew, on the monotonic clock.
         damaged: it cannot be read any further.
+        in_doubt_until: lines that begin before this offset may have been sent by an earlier shipper.
     """
 
-    def __init__(self, source: Source, path: str, *, entry: Entry | None, max_line_bytes: int) -> None:
+    def __init__(
+        self, source: Source, path: str, *, entry: Entry | None, max_line_bytes: int, in_doubt_bytes: int = 0
+    ) -> None:
         self.path = path
         self.source = source
         self.attached = True
@@ -41,6 +44,7 @@ class Tail:
         self._last = entry.tail if entry else Fingerprint(0, "")
         offset, state = (entry.offset, entry.state) if entry else (0, "start")
         self.framer = LineFramer(offset, state, max_line_bytes=max_line_bytes)
+        self.in_doubt_until = offset + in_doubt_bytes
 
     @property
     def key(self) -> str | None:

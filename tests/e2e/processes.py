@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -31,12 +32,13 @@ class Httpmon:
         self._folder = folder
         self._running: list[subprocess.Popen[bytes]] = []
 
-    def run(self, *arguments: str | Path, expect: int = 0) -> str:
+    def run(self, *arguments: str | Path, expect: int = 0, standard_input: IO[bytes] | None = None) -> str:
         """Run to the end; its standard output. Fails when the exit code is another than expected."""
         done = subprocess.run(
             self._command(arguments),
             cwd=self._folder,
             env=self._environment,
+            stdin=standard_input,
             capture_output=True,
             text=True,
             timeout=180,

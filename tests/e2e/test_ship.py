@@ -5,7 +5,9 @@ The shipper runs in a process of its own; what the engine then holds is compared
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import os
 import random
 import shutil
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
 from engine.client import Engine
 from provisioning.names import Names
@@ -74,6 +77,9 @@ class Shipping:
     def count(self) -> int:
         self.engine.request("POST", f"/{self.names.raw}/_refresh")
         return int(self.engine.request("GET", f"/{self.names.raw}/_count")["count"])
+
+    def roll_over(self) -> None:
+        self.engine.request("POST", f"/{self.names.raw}/_rollover")
 
     def await_all(self) -> None:
         """Wait until as many documents are there as lines were written; each line must be there once."""
@@ -184,6 +190,117 @@ def test_faults_on_the_way_and_kills_change_no_number(
             shipping.await_all()
         finally:
             shipping.httpmon.stop_all()
+
+
+def test_a_rollover_between_two_attempts_doubles_nothing(
+    shipping: Shipping, engine_url: str, provisioned: Settings, tmp_path: Path
+) -> None:
+    """An id is unique within a backing index only."""
+    unheard: list[str] = []
+
+    def fault(path: str) -> tuple[int, bool] | None:
+        if not unheard and path.endswith("_bulk"):
+            unheard.append(path)
+            return 503, True
+        if len(unheard) == 1:
+            unheard.append(path)
+            shipping.roll_over()
+        return None
+
+    shipping.write(300)
+    with CountingProxy(engine_url, fault) as proxy:
+        shipping.httpmon = Httpmon(proxy.url, provisioned.namespace, tmp_path)
+        told = shipping.httpmon.run("ship", shipping.log, "--once", "--registry", shipping.registry)
+    assert "300 lines read, 0 sent, 300 already there" in told
+    shipping.await_all()
+
+
+@pytest.mark.parametrize("registry", ["kept", "lost"])
+def test_a_rollover_while_the_shipper_was_away_doubles_nothing(
+    shipping: Shipping, engine_url: str, provisioned: Settings, tmp_path: Path, registry: str
+) -> None:
+    shipping.write(300)
+    direct = shipping.httpmon
+    with CountingProxy(engine_url, lambda path: (503, True) if path.endswith("_bulk") else None) as unheard:
+        shipping.httpmon = Httpmon(unheard.url, provisioned.namespace, tmp_path)
+        process = shipping.start()
+        await_that(lambda: shipping.count() == 300, "the lines arrive")
+        shipping.httpmon.kill(process)
+    for _ in range(2):
+        shipping.roll_over()
+    if registry == "lost":
+        shipping.registry.unlink()
+    shipping.httpmon = direct
+    shipping.write(100)
+    shipping.start()
+    shipping.await_all()
+
+
+def test_lines_after_a_hole_arrive(shipping: Shipping) -> None:
+    """A server that does not append goes on where it was after its log was emptied: NULs fill the gap."""
+    with shipping.log.open("w") as file:
+        line = '192.0.2.1 - - [25/Nov/2025:10:00:00 +0000] "GET /n/{} HTTP/1.1" 200 1'
+        for number in range(20_000):
+            shipping.written.append(line.format(number))
+            file.write(shipping.written[-1] + "\n")
+        file.flush()
+        shipping.start()
+        await_that(lambda: shipping.count() == 20_000, "the first lines arrive")
+        os.truncate(shipping.log, 0)
+        shipping.written.append(line.format("after the hole"))
+        file.write(shipping.written[-1] + "\n")
+    assert shipping.log.stat().st_size > 1 << 20
+    shipping.await_all()
+
+
+def test_globs_links_and_packed_files(shipping: Shipping, tmp_path: Path) -> None:
+    """Everything that a path may be is read: what comes later, what a link leads to, packed files."""
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    shipping.write(50, to=logs / "a.log")
+    shipping.start(f"{logs}/*.log*")
+    shipping.write(50, to=logs / "b.log")
+    shipping.write(50, to=tmp_path / "real")
+    (logs / "link.log").symlink_to(tmp_path / "real")
+    for name, pack in (
+        ("c.log.gz", gzip.compress),
+        ("d.log.zst", zstandard.compress),
+        ("e.log.bz2", bz2.compress),
+        ("f.log.xz", lzma.compress),
+    ):
+        shipping.write(50, to=tmp_path / name)
+        new = logs / f".{name}"
+        new.write_bytes(pack((tmp_path / name).read_bytes()))
+        new.rename(logs / name)
+    shipping.await_all()
+
+
+def test_a_packed_file_whose_end_is_missing_is_told(shipping: Shipping, tmp_path: Path) -> None:
+    shipping.write(5000)
+    for name, pack in (("a.zst", zstandard.compress), ("b.gz", gzip.compress)):
+        packed = pack(shipping.log.read_bytes())
+        (tmp_path / name).write_bytes(packed[: len(packed) * 2 // 3])
+        process = shipping.start(tmp_path / name)
+        output = tmp_path / f"ship-{0 if name == 'a.zst' else 1}.out"
+        await_that(lambda output=output: "the end of this packed file is missing" in output.read_text(), name)  # type: ignore[misc]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+
+
+def test_a_fifo_and_standard_input(shipping: Shipping, tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    shipping.start(fifo)
+    for _ in range(2):  # one writer after the other
+        shipping.write(100, to=fifo)
+    await_that(lambda: shipping.count() == 200, "the lines of the FIFO arrive")
+    shipping.write(100)
+    with shipping.log.open("rb") as log:
+        told = shipping.httpmon.run(
+            "ship", "--once", "--registry", tmp_path / "other.json", "-", standard_input=log
+        )
+    assert told.startswith("100 lines read, 100 sent")
+    shipping.await_all()
 
 
 def test_what_the_engine_refuses_for_good_is_kept_with_the_reason(

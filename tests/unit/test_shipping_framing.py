@@ -12,7 +12,19 @@ from shipping.framing import Block, LineFramer
 LIMIT = 8
 
 logs = st.lists(
-    st.sampled_from([b"", b"a", b"ab\r", b"12345678", b"123456789", b"x" * 30, b"\x00\xff", b"q\xc3\xa4"])
+    st.sampled_from(
+        [
+            b"",
+            b"a",
+            b"ab\r",
+            b"12345678",
+            b"123456789",
+            b"x" * 30,
+            b"\x00\xff",
+            b"\x00" * 20 + b"a",
+            b"q\xc3\xa4",
+        ]
+    )
 ).map(b"\n".join)
 
 
@@ -36,11 +48,13 @@ def lines_of(blocks: list[Block]) -> list[tuple[int, bytes, tuple[str, ...]]]:
 
 
 def expected_lines(content: bytes) -> list[tuple[int, bytes, tuple[str, ...]]]:
-    """The plain definition: split at newlines, cut what is too long, flag what has no end."""
+    """The plain definition: split at newlines, leave out NULs, cut what is too long, flag what has no end."""
     lines, offset = [], 0
     parts = content.split(b"\n")
     for number, line in enumerate(parts):
         last = number == len(parts) - 1
+        written = line.lstrip(b"\0")
+        offset, line = offset + len(line) - len(written), written
         if len(line) > LIMIT:
             lines.append((offset, line[:LIMIT], ("truncated",)))
         elif not last:
