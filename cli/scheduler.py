@@ -12,14 +12,13 @@ def command(
     once: Annotated[bool, typer.Option("--once", help="Execute all that is due, then end.")] = False,
 ) -> None:
     """Execute transforms and watches on an engine that does not run them itself."""
-    import os
     import signal
-    import socket
 
     from cli.context import loaded_settings, open_engine
     from cli.logs import tell
     from engine.errors import EXIT_INTERRUPTED
     from provisioning.executors import choose_executors
+    from scheduler.leadership import this_process
     from scheduler.service import Scheduler
 
     loaded = loaded_settings(context)
@@ -33,7 +32,7 @@ def command(
             loaded.settings.names,
             transforms=executors.transforms == "scheduler",
             watches=executors.watches == "scheduler",
-            instance=f"{socket.gethostname()}-{os.getpid()}",
+            member=this_process(),
         )
         received: list[int] = []
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from engine.errors import EngineUnreachable, SchedulerError
+from scheduler.watches.claims import Claims
 from scheduler.watches.definition import Action, Condition
 from scheduler.watches.paths import value_at
 from scheduler.watches.run import ActionMode, Run
@@ -15,8 +16,11 @@ from scheduler.watches.transforms import Transforms
 Result = dict[str, Any]
 # Evaluates a condition on a payload into result["condition"].
 Evaluate = Callable[[Condition, Run, dict[str, Any], dict[str, Any]], bool]
-# Does the thing, once for each payload: (action, run, payloads, simulate) -> a result for each.
-Perform = Callable[[Action, Run, list[dict[str, Any]], bool], list[Result]]
+# What is left to do of an action when all has been prepared: sends something, which cannot be taken back.
+Send = Callable[[], Result]
+# Does the thing, once for each payload: (action, run, payloads, simulate) -> for each a result, or, where it
+# has an effect outside that happens again if it is done again, what sends it. Only preparing may raise.
+Perform = Callable[[Action, Run, list[dict[str, Any]], bool], Sequence[Result | Send]]
 
 
 class ActionFailed(SchedulerError):
@@ -28,10 +32,12 @@ class Actions:
 
     Args:
         kinds: what does the work for each kind of action.
+        claims: keeps a scheduled run's sending from happening twice; None sends each time.
     """
 
-    def __init__(self, kinds: Mapping[str, Perform]) -> None:
+    def __init__(self, kinds: Mapping[str, Perform], *, claims: Claims | None = None) -> None:
         self._kinds = kinds
+        self._claims = claims
 
     def run(
         self, action: Action, run: Run, mode: ActionMode, *, condition: Evaluate, transforms: Transforms
@@ -66,14 +72,26 @@ class Actions:
             if perform is None:
                 raise ActionFailed(f"{action.kind} actions are not available here")
             if action.foreach is None:
-                (result,) = perform(action, run, [payload], simulate)
-                return result
+                return self._sent(action, run, perform(action, run, [payload], simulate))
             items = _items(action, run)
-            return _of_all(perform(action, run, items, simulate) if items else [])
+            return self._sent(action, run, perform(action, run, items, simulate) if items else [])
         except EngineUnreachable:
             raise
         except (SchedulerError, ValueError) as error:
             return failure(error)
+
+    def _sent(self, action: Action, run: Run, prepared: Sequence[Result | Send]) -> Result:
+        """Send what is to be sent, unless this run's action has sent it before; the action's result."""
+        claims = self._claims if any(callable(one) for one in prepared) and not run.manual else None
+        if claims is not None:
+            earlier = claims.earlier(run, action)
+            if earlier is not None:
+                return earlier
+        results = [_sent(one) if callable(one) else one for one in prepared]
+        result = results[0] if action.foreach is None else _of_all(results)
+        if claims is not None:
+            claims.settle(run, action, result)
+        return result
 
 
 def _items(action: Action, run: Run) -> list[dict[str, Any]]:
@@ -84,6 +102,13 @@ def _items(action: Action, run: Run) -> list[dict[str, Any]]:
     if not isinstance(listed, list):
         raise ActionFailed(f"specified foreach object was not a an array/collection: [{path}]")
     return [item if isinstance(item, dict) else {"_value": item} for item in listed[: action.max_iterations]]
+
+
+def _sent(send: Send) -> Result:
+    try:
+        return send()
+    except Exception as error:
+        return failure(error)
 
 
 def _of_all(results: list[Result]) -> Result:

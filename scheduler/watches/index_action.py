@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import logging
 from typing import Any
@@ -19,6 +21,7 @@ _LEVELS = {
     "error": logging.ERROR, "warn": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG,
     "trace": logging.DEBUG,
 }  # fmt: skip
+_CONFLICT = 409
 _META = ("_index", "_type", "_id")
 
 
@@ -33,14 +36,16 @@ class IndexAction:
     ) -> list[Result]:
         """Index each payload, or, under ``_doc``, each document of its list."""
         results = []
-        for payload in payloads:
+        for position, payload in enumerate(payloads):
             try:
-                results.append(self._index(action, run, payload, simulate))
+                results.append(self._index(action, run, position, payload, simulate))
             except ActionFailed as error:
                 results.append(failure(error))
         return results
 
-    def _index(self, action: Action, run: Run, payload: dict[str, Any], simulate: bool) -> Result:
+    def _index(
+        self, action: Action, run: Run, position: int, payload: dict[str, Any], simulate: bool
+    ) -> Result:
         several = "_doc" in payload
         listed = payload["_doc"] if several else [payload]
         if not isinstance(listed, list):
@@ -64,9 +69,10 @@ class IndexAction:
                 for one in documents
             ]
             return {"status": "success", "index": {"response": responses if several else responses[0]}}
-        return self._send(action, documents, several)
+        identifiers = [_made_id(action, run, position, number) for number in range(len(documents))]
+        return self._send(action, documents, identifiers, several)
 
-    def _send(self, action: Action, documents: list[Write], several: bool) -> Result:
+    def _send(self, action: Action, documents: list[Write], identifiers: list[str], several: bool) -> Result:
         if not documents:
             return {"status": "success", "index": {"response": []}}
         operation = action.body.get("op_type") or "index"
@@ -74,9 +80,12 @@ class IndexAction:
         if action.body.get("refresh"):
             params["refresh"] = action.body["refresh"]
         lines: list[str] = []
-        for document in documents:
-            target = {"_index": document.index} | ({"_id": document.id} if document.id else {})
-            lines += [json.dumps({operation: target}), json.dumps(document.source)]
+        for document, made in zip(documents, identifiers, strict=True):
+            target = {"_index": document.index, "_id": document.id or made}
+            lines += [
+                json.dumps({operation if document.id else "create": target}),
+                json.dumps(document.source),
+            ]
         timeout = fields.seconds(action.body, "timeout", "")
         try:
             answer = self._engine.bulk(
@@ -86,7 +95,10 @@ class IndexAction:
             raise
         except RequestRefused as error:
             return failure(error)
-        responses = [_response(next(iter(item.values()))) for item in answer["items"]]
+        responses = [
+            _response(next(iter(item.values())), made=not document.id)
+            for document, item in zip(documents, answer["items"], strict=True)
+        ]
         failed = [one for one in responses if "error" in one]
         if not failed:
             return {"status": "success", "index": {"response": responses if several else responses[0]}}
@@ -136,7 +148,23 @@ def _simulated(action: Action, document: Write) -> dict[str, Any]:
     return {key: value for key, value in request.items() if value is not None}
 
 
-def _response(item: dict[str, Any]) -> dict[str, Any]:
+def _made_id(action: Action, run: Run, position: int, number: int) -> str:
+    """The ``_id`` of a document that has none of its own: the same when the same run is repeated."""
+    when = run.id if run.manual else document_text(run.scheduled_time)
+    text = json.dumps([run.watch.id, when, action.id, position, number])
+    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()[:15]).decode()
+
+
+def _response(item: dict[str, Any], *, made: bool) -> dict[str, Any]:
+    if "error" in item and made and item["status"] == _CONFLICT:
+        # What this run wrote when it ran before.
+        return {
+            "created": True,
+            "result": "created",
+            "id": item["_id"],
+            "version": 1,
+            "index": item["_index"],
+        }
     if "error" in item:
         return {"failed": True, "id": item.get("_id"), "index": item.get("_index"), "error": item["error"]}
     return {

@@ -16,6 +16,7 @@ from engine.client import Engine
 from engine.errors import EngineUnreachable, HttpmonError, SchedulerError
 from provisioning.names import Names
 from scheduler.watches.actions import Actions
+from scheduler.watches.claims import Claims
 from scheduler.watches.definition import HttpInput, Watch, parse_watch
 from scheduler.watches.execution import WatchExecutor
 from scheduler.watches.fields import WatchInvalid
@@ -59,10 +60,17 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def new_executor(engine: Engine, *, instance: str, clock: Callable[[], datetime] = _now) -> WatchExecutor:
+def new_executor(
+    engine: Engine,
+    *,
+    instance: str,
+    clock: Callable[[], datetime] = _now,
+    claims: Claims | None = None,
+) -> WatchExecutor:
     """An executor with every kind of action that can be done here."""
     actions = Actions(
-        {"index": IndexAction(engine), "logging": LoggingAction(engine), "webhook": WebhookAction(engine)}
+        {"index": IndexAction(engine), "logging": LoggingAction(engine), "webhook": WebhookAction(engine)},
+        claims=claims,
     )
     return WatchExecutor(engine, actions=actions, load_http=_no_http, clock=clock, instance=instance)
 
@@ -76,7 +84,10 @@ class WatchService:
         passed: how far summaries are, for watches that wait for them; None where the engine runs its
             transforms itself, and nobody waits.
         clock: the time by which schedules go: UTC.
+        since: from when on scheduled times are this scheduler's, for watches that do not catch up; now if
+            None.
         instance: the name of this scheduler, in the records of runs.
+        claims: of this process; they must outlive this object where another one follows it.
     """
 
     def __init__(
@@ -86,13 +97,17 @@ class WatchService:
         *,
         passed: Passed | None = None,
         clock: Callable[[], datetime] = _now,
+        since: datetime | None = None,
         instance: str = "scheduler",
+        claims: Claims | None = None,
     ) -> None:
         self._store = WatchStore(engine, names)
         self._passed = passed
         self._clock = clock
-        self._since = clock()
-        self._executor = new_executor(engine, clock=clock, instance=instance)
+        self._since = clock() if since is None else since
+        holder = f"{instance}-{uuid.uuid4().hex}"
+        self._claims = claims or Claims(engine, names, holder=holder, clock=clock)
+        self._executor = new_executor(engine, clock=clock, instance=instance, claims=self._claims)
         self._threads = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="watch")
         self._entries: dict[str, _Entry] = {}
         self._looked_at = float("-inf")
@@ -113,6 +128,7 @@ class WatchService:
             self._looked_at = time.monotonic()
         if time.monotonic() - self._expired_at >= _EXPIRE_SECONDS:
             self._store.expire_history(_HISTORY_KEPT)
+            self._claims.expire()
             self._expired_at = time.monotonic()
         waits = [self._start_due(entry) for entry in self._entries.values()]
         return min([_LOOK_SECONDS, *waits])
@@ -163,6 +179,9 @@ class WatchService:
             return left
         try:
             scheduled, seconds = self._next(entry, watch)
+        except Superseded:
+            entry.progress = None  # read anew: another scheduler is further
+            return 0.0
         except HttpmonError as error:
             return self._back_off(entry, str(error))
         if scheduled is None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import http.client
 import ssl
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from engine.client import Engine
 from scheduler.watches import fields
-from scheduler.watches.actions import ActionFailed, Result, failure
+from scheduler.watches.actions import ActionFailed, Result, Send, failure
 from scheduler.watches.definition import Action
 from scheduler.watches.run import Run
 from scheduler.watches.texts import TextFailed, render_trees
@@ -31,30 +33,35 @@ class WebhookAction:
 
     def __call__(
         self, action: Action, run: Run, payloads: list[dict[str, Any]], simulate: bool
-    ) -> list[Result]:
-        """Render and send the request, once for each payload."""
+    ) -> Sequence[Result | Send]:
+        """Render the request, once for each payload, for sending."""
         templated = {key: action.body[key] for key in _TEMPLATED if key in action.body}
         contexts = [run.context(payload) for payload in payloads]
-        results: list[Result] = []
-        for rendered in render_trees(self._engine, templated, contexts):
-            if isinstance(rendered, TextFailed):
-                results.append(failure(rendered))
-                continue
-            request = action.body | rendered
-            shown = _without_secrets(request)
-            if simulate:
-                results.append({"status": "simulated", "webhook": {"request": shown}})
-                continue
-            try:
-                response = send(request)
-            except ActionFailed as error:
-                results.append(failure(error) | {"webhook": {"request": shown}})
-                continue
-            entry: Result = {"status": "success", "webhook": {"request": shown, "response": response}}
-            if response["status"] >= 400:
-                entry |= {"status": "failure", "reason": f"received [{response['status']}] status code"}
-            results.append(entry)
-        return results
+        return [
+            failure(rendered)
+            if isinstance(rendered, TextFailed)
+            else _simulated(action.body | rendered)
+            if simulate
+            else partial(_result_of, action.body | rendered)
+            for rendered in render_trees(self._engine, templated, contexts)
+        ]
+
+
+def _simulated(request: dict[str, Any]) -> Result:
+    return {"status": "simulated", "webhook": {"request": _without_secrets(request)}}
+
+
+def _result_of(request: dict[str, Any]) -> Result:
+    """Send a request; the result of the action."""
+    shown = _without_secrets(request)
+    try:
+        response = send(request)
+    except ActionFailed as error:
+        return failure(error) | {"webhook": {"request": shown}}
+    entry: Result = {"status": "success", "webhook": {"request": shown, "response": response}}
+    if response["status"] >= 400:
+        entry |= {"status": "failure", "reason": f"received [{response['status']}] status code"}
+    return entry
 
 
 def send(request: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from cli.app import app
 from engine.client import Engine
 from provisioning.settings import Settings
+from scheduler.leadership import this_process
 from scheduler.service import Scheduler
 from tests.node.summaries import log_line, send_lines
 
@@ -42,7 +43,7 @@ def test_from_no_scheduler_to_all_well_to_a_changed_object(engine: Engine, provi
     lines = [log_line(now - timedelta(seconds=second)) for second in range(30)]
     send_lines(engine, provisioned, [*lines, "no access log"])
     names = provisioned.names
-    scheduler = Scheduler(engine, names, transforms=True, watches=True, instance="test")
+    scheduler = Scheduler(engine, names, transforms=True, watches=True, member=this_process())
     thread = threading.Thread(target=scheduler.run)
     thread.start()
     try:
