@@ -11,6 +11,7 @@ import difflib
 import json
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,29 @@ def render_all(settings: Settings, engine: Capabilities) -> list[Rendered]:
     environment = _environment(settings.packs)
     rendered = [_render(environment, template, settings, engine) for template in templates]
     _refuse_unknown_parameters(settings.parameters, rendered)
+    for one in rendered:
+        if one.kind == "transform":
+            _refuse_short_delay(one, settings)
     return rendered
+
+
+def _refuse_short_delay(transform: Rendered, settings: Settings) -> None:
+    """The same rule as that of the settings, for the transforms of packs, which may write their own delay.
+
+    What else is no sound transform is said by the one who runs it.
+    """
+    match transform.body:
+        case {"sync": {"time": {"delay": str(delay)}}}:
+            pass
+        case _:
+            return
+    refresh = settings.summaries.refresh_interval
+    with suppress(ValueError):
+        if duration_seconds(delay) < 2 * duration_seconds(refresh):
+            raise TemplateError(
+                f"{transform.source}: sync.time.delay {delay} is less than twice the refresh interval "
+                f"({refresh}); documents would be lost: use at least {{ settings.summaries.delay | tojson }}"
+            )
 
 
 # Descriptions are the same for every engine, so what they see is an engine of no cluster.

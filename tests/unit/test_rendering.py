@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -116,3 +117,19 @@ def test_the_built_in_pack_renders_for_both_families(engine: Capabilities) -> No
     names = [(one.kind, one.name) for one in rendered]
     assert len(set(names)) == len(names)
     assert engine is OPENSEARCH or [one.name for one in rendered if one.kind == "store"] == []
+
+
+@pytest.mark.parametrize(("delay", "refused"), [("1s", True), ("1999ms", True), ("2s", False), (None, False)])
+def test_a_transform_that_would_miss_documents_is_refused(
+    tmp_path: Path, delay: str | None, refused: bool
+) -> None:
+    (tmp_path / "transforms").mkdir()
+    (tmp_path / "indices").mkdir()
+    time = {"field": "event.ingested"} | ({"delay": delay} if delay else {})
+    (tmp_path / "transforms" / "mine.json.j2").write_text(json.dumps({"sync": {"time": time}}))
+    settings = Settings(packs=(tmp_path,))
+    if refused:
+        with pytest.raises(TemplateError, match=r"mine.json.j2: sync.time.delay .* less than twice"):
+            render_all(settings, OPENSEARCH)
+    else:
+        assert any(one.stem == "mine" for one in render_all(settings, OPENSEARCH))
