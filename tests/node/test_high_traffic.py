@@ -19,10 +19,12 @@ import pytest
 from engine.client import Engine
 from provisioning.installation import provision
 from provisioning.settings import Settings
+from reading.console import silence
 from scheduler.transforms.service import TransformService
 from scheduler.watches.service import WatchService
 from tests.e2e.processes import await_that
 from tests.node.summaries import QuickClock, send_lines, settle
+from tests.node.webhooks import receiving
 
 BUCKET = 10
 START = 1_700_000_003  # not at a bucket's beginning
@@ -174,6 +176,39 @@ def test_two_schedulers_at_once_say_everything_once(engine: Engine, provisioned:
     expected = expected_events(times, start=START, end=end - 7, threshold=10.0, recovery=10.0, window=120)
     assert len(expected) >= 1
     assert events(engine, provisioned) == expected
+
+
+def test_a_silenced_rule_writes_its_documents_and_tells_nobody(engine: Engine, settings: Settings) -> None:
+    with receiving() as receiver:
+        rule = {"window": "20s", "webhook": f"http://127.0.0.1:{receiver.port}/alerts?to=us"}
+        settings = settings.model_copy(update={"parameters": {"high_traffic": rule}})
+        provision(engine, settings)
+        start = START - START % BUCKET
+        # 20 hits/s for 40 s, four times, with 60 s of rest behind each.
+        times = [start + turn * 100 + second for turn in range(4) for second in range(40) for _ in range(20)]
+        summarise(engine, settings, [line(time) for time in times])
+
+        def quiet(rule_id: str, begin: int, end: int) -> None:
+            at = [datetime.fromtimestamp(start + seconds, UTC) for seconds in (begin, end)]
+            silence(engine, settings.names, rule_id, starts_at=at[0], ends_at=at[1], reason="a test")
+
+        quiet("high-traffic", 100, 200)
+        quiet("another-rule", 0, 1000)
+        quiet("*", 300, 340)
+        run_watches(engine, settings, Clock(start), start + 420)
+    found = engine.request(
+        "POST", f"/{settings.names.alerts}/_search", body={"size": 100, "sort": ["httpmon.alert.seq"]}
+    )["hits"]["hits"]
+    flags = [
+        (hit["_source"]["event"]["action"], hit["_source"]["httpmon"]["alert"]["silenced"]) for hit in found
+    ]
+    # The last recovery comes after its silence is over.
+    assert flags == [
+        ("triggered", False), ("recovered", False), ("triggered", True), ("recovered", True),
+        ("triggered", False), ("recovered", False), ("triggered", True), ("recovered", False),
+    ]  # fmt: skip
+    told = [json.loads(body)["httpmon"]["alert"]["seq"] for body in receiver.bodies]
+    assert told == [number for number, (_, silenced) in enumerate(flags, 1) if not silenced]
 
 
 def test_old_records_of_runs_go_and_young_ones_stay(engine: Engine, provisioned: Settings) -> None:
