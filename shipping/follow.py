@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import glob
 import math
 import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from engine.errors import ShippingError
 from shipping.framing import Block
@@ -18,12 +16,10 @@ from shipping.positions import Span
 from shipping.registry import Registry
 from shipping.sources import Pipe, Source, open_source
 from shipping.tail import Tail, Truncated
-
-STANDARD_INPUT = "-"
+from shipping.wanted import STANDARD_INPUT, WantedPaths
 
 # How often the paths are looked at.
 _SCAN_SECONDS = 0.1
-_GLOB_SECONDS = 1.0
 # How long after a rotation its products are looked for: logrotate renames, copies and packs one after the
 # other.
 _SEARCH_SECONDS = 10.0
@@ -83,11 +79,7 @@ class Follower:
 
         Raises ShippingError with ``once`` when a path is not there or cannot be read.
         """
-        self._patterns = [
-            # abspath, because a symlink in place of a log is followed to where it leads at each look.
-            pattern if pattern == STANDARD_INPUT else os.path.abspath(pattern)  # noqa: PTH100
-            for pattern in patterns
-        ]
+        self._wanted = WantedPaths(patterns, once=options.once, notify=notify)
         self._registry = registry
         self._options = options
         self._notify = notify
@@ -97,11 +89,9 @@ class Follower:
         self._orphans: list[_Orphan] = []
         self._searching: dict[str, float] = {}
         self._settled: dict[tuple[int, int], tuple[int, float]] = {}
-        self._told: set[str] = set()
         self.met_again: deque[Span] = deque()
         self._first_scan = True
-        self._next_scan = self._next_glob = 0.0
-        self._globbed: list[str] = []
+        self._next_scan = 0.0
         self.scan()
         self._first_scan = False
 
@@ -113,7 +103,7 @@ class Follower:
     @property
     def finished(self) -> bool:
         """Whether nothing more will come: with ``once``, or where all that is read are pipes that ended."""
-        if not self._options.once and (len(self._pipes) < len(self._patterns) or self._has_fifo()):
+        if not self._options.once and (len(self._pipes) < len(self._wanted.patterns) or self._has_fifo()):
             return False
         return not self._orphans and all(
             tail.damaged or (tail.at_end and not tail.framer.has_partial_line) for tail in self.tails
@@ -126,7 +116,7 @@ class Follower:
             return
         self._next_scan = now + _SCAN_SECONDS
         present: dict[tuple[int, int], str] = {}
-        for path in self._paths(now):
+        for path in self._wanted.paths(now):
             self._look_at(path, present)
         for file, tail in self._tails.items():
             was, tail.attached = tail.attached, file in present
@@ -138,7 +128,7 @@ class Follower:
                 for entry in self._registry.entries
                 if entry.path in present.values()
                 or any(is_rotated_name(path, entry.path) for path in present.values())
-                or entry.path in self._patterns
+                or entry.path in self._wanted.patterns
             }
         self._search_rotated(now)
         self._close_idle(now)
@@ -189,20 +179,6 @@ class Follower:
 
     # -- finding -----------------------------------------------------------------------------------------
 
-    def _paths(self, now: float) -> list[str]:
-        if now >= self._next_glob:
-            self._next_glob = now + _GLOB_SECONDS
-            self._globbed = []
-            for pattern in self._patterns:
-                if glob.has_magic(pattern) and not Path(pattern).exists():
-                    found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - patterns are absolute
-                    self._globbed += found
-                    if not found:
-                        self._missing(pattern, "no file matches yet")
-                else:
-                    self._globbed.append(pattern)
-        return self._globbed
-
     def _look_at(self, path: str, present: dict[tuple[int, int], str]) -> None:
         if path == STANDARD_INPUT:
             if path not in self._pipes:
@@ -215,9 +191,9 @@ class Follower:
         try:
             status = os.stat(path)  # noqa: PTH116 - in the hot path of every scan
         except OSError as error:
-            self._missing(path, error.strerror or str(error))
+            self._wanted.missing(path, error.strerror or str(error))
             return
-        self._told.discard(path)
+        self._wanted.found(path)
         file = status.st_dev, status.st_ino
         if file in present and file in self._tails:
             return  # two names of one file
@@ -227,13 +203,6 @@ class Follower:
         if self._settled.get(file) == (status.st_size, status.st_mtime):
             return
         self._open(path, wanted=True, reference=None)
-
-    def _missing(self, path: str, reason: str) -> None:
-        if self._options.once:
-            raise ShippingError(f"{path}: {reason}")
-        if path not in self._told:
-            self._told.add(path)
-            self._notify(f"{path}: {reason}; waiting for it")
 
     def _open(self, path: str, *, wanted: bool, reference: float | None) -> None:
         """Open a file and find out what of it is new.
@@ -249,7 +218,7 @@ class Follower:
             source = open_source(path)
         except OSError as error:
             if wanted:
-                self._missing(path, error.strerror or str(error))
+                self._wanted.missing(path, error.strerror or str(error))
             return
         if isinstance(source, Pipe):
             self._pipes[path] = Tail(source, path, entry=None, max_line_bytes=self._options.max_line_bytes)
