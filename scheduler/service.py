@@ -17,6 +17,7 @@ from scheduler.leadership import Leadership
 from scheduler.lease import Member
 from scheduler.transforms.service import TransformService
 from scheduler.watches.claims import Claims
+from scheduler.watches.kinds import Outside
 from scheduler.watches.service import WatchService
 
 _log = logging.getLogger("httpmon.scheduler")
@@ -44,15 +45,24 @@ class Scheduler:
         transforms: whether there are transforms to execute; without, watches wait for no summaries.
         watches: whether there are watches to execute.
         member: this scheduler, in the lease and in the records of runs.
+        outside: what of the world outside the cluster watches may use.
     """
 
     def __init__(
-        self, engine: Engine, names: Names, *, transforms: bool, watches: bool, member: Member
+        self,
+        engine: Engine,
+        names: Names,
+        *,
+        transforms: bool,
+        watches: bool,
+        member: Member,
+        outside: Outside | None = None,
     ) -> None:
         self._engine = engine
         self._names = names
         self._runs_transforms, self._runs_watches = transforms, watches
         self._member = member
+        self._outside = outside or Outside()
         self._clock = EngineClock(engine.now)
         store = names.watch_store if watches else names.transform_store
         self._leadership = Leadership(engine, store, member, self._clock)
@@ -107,6 +117,7 @@ class Scheduler:
             since=handover_start(self._leadership.handed_over_at, self._clock()),
             instance=self._member.name,
             claims=self._claims,
+            outside=self._outside,
             held=lambda: self._leadership.held,
         )
 
@@ -154,6 +165,7 @@ class _Session:
         since: datetime,
         instance: str,
         claims: Claims,
+        outside: Outside,
         held: Callable[[], bool],
     ) -> None:
         self._held = held
@@ -161,7 +173,14 @@ class _Session:
         passed = self._transforms.passed if self._transforms else None
         self._watches = (
             WatchService(
-                engine, names, passed=passed, clock=clock, since=since, instance=instance, claims=claims
+                engine,
+                names,
+                passed=passed,
+                clock=clock,
+                since=since,
+                instance=instance,
+                claims=claims,
+                outside=outside,
             )
             if watches
             else None

@@ -74,7 +74,7 @@ class Actions:
             if action.foreach is None:
                 return self._sent(action, run, perform(action, run, [payload], simulate))
             items = _items(action, run)
-            return self._sent(action, run, perform(action, run, items, simulate) if items else [])
+            return self._sent(action, run, perform(action, run, items, simulate))
         except EngineUnreachable:
             raise
         except (SchedulerError, ValueError) as error:
@@ -88,7 +88,7 @@ class Actions:
             if earlier is not None:
                 return earlier
         results = [_sent(one) if callable(one) else one for one in prepared]
-        result = results[0] if action.foreach is None else _of_all(results)
+        result = results[0] if action.foreach is None else _of_all(action, results)
         if claims is not None:
             claims.settle(run, action, result)
         return result
@@ -101,6 +101,8 @@ def _items(action: Action, run: Run) -> list[dict[str, Any]]:
         raise ActionFailed(f"specified foreach object was null: [{path}]")
     if not isinstance(listed, list):
         raise ActionFailed(f"specified foreach object was not a an array/collection: [{path}]")
+    if not listed:
+        raise ActionFailed(f"foreach object [{path}] was an empty list, could not run any action")
     return [item if isinstance(item, dict) else {"_value": item} for item in listed[: action.max_iterations]]
 
 
@@ -111,10 +113,11 @@ def _sent(send: Send) -> Result:
         return failure(error)
 
 
-def _of_all(results: list[Result]) -> Result:
-    statuses = {result["status"] for result in results} or {"success"}
+def _of_all(action: Action, results: list[Result]) -> Result:
+    statuses = {result["status"] for result in results}
     return {
         "status": statuses.pop() if len(statuses) == 1 else "partial_failure",
+        "max_iterations": action.max_iterations,
         "number_of_actions_executed": len(results),
         "foreach": results,
     }

@@ -69,6 +69,14 @@ def configured_value(value: Any, context: dict[str, Any], now: datetime) -> Any:
     return value
 
 
+def resolved_values(path: str, value: Any, context: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """What was compared, as a watch record shows it: what stands at the paths, and the times meant."""
+    resolved = {path: value_at(path, context)}
+    if isinstance(value, str) and (match := _DATE_MATH.fullmatch(value) or _PATH.fullmatch(value)):
+        resolved[match[1].strip()] = configured_value(value, context, now)
+    return resolved
+
+
 def lenient_order(found: Any, wanted: Any) -> int | None:
     """-1, 0 or 1 as ``found`` is below, equal to or above ``wanted``; None where there is no order."""
     if type(found) is type(wanted) and found == wanted:

@@ -15,8 +15,8 @@ from provisioning.names import Names
 from scheduler.watches.definition import parse_watch
 from scheduler.watches.fields import WatchInvalid
 from scheduler.watches.instants import millisecond_text
+from scheduler.watches.kinds import Outside, new_executor
 from scheduler.watches.run import ActionMode, Alternatives, Run
-from scheduler.watches.service import new_executor
 from scheduler.watches.status import acknowledged, fitted, new_status
 from scheduler.watches.store import Definition, WatchStore
 
@@ -91,9 +91,9 @@ class Control(Protocol):
         ...
 
 
-def control_of(engine: Engine, names: Names, *, native: bool) -> Control:
+def control_of(engine: Engine, names: Names, outside: Outside, *, native: bool) -> Control:
     """The control of the executor in charge."""
-    return NativeControl(engine, names) if native else SchedulerControl(engine, names)
+    return NativeControl(engine, names) if native else SchedulerControl(engine, names, outside)
 
 
 def identifier_of(name: str, control: Control, names: Names) -> str:
@@ -109,8 +109,9 @@ def identifier_of(name: str, control: Control, names: Names) -> str:
 class SchedulerControl:
     """Watches that the scheduler runs."""
 
-    def __init__(self, engine: Engine, names: Names) -> None:
+    def __init__(self, engine: Engine, names: Names, outside: Outside | None = None) -> None:
         self._engine = engine
+        self._outside = outside or Outside()
         self._store = WatchStore(engine, names)
 
     def statuses(self) -> list[WatchStatus]:
@@ -153,7 +154,7 @@ class SchedulerControl:
         watch = parse_watch(identifier, dict(self.body(identifier)))
         now = datetime.now(UTC)
         progress = self._store.progress(identifier)
-        executor = new_executor(self._engine, instance="httpmon watch execute")
+        executor = new_executor(self._engine, self._outside, instance="httpmon watch execute")
         outcome = executor.execute(
             Run(
                 watch=watch,

@@ -15,6 +15,7 @@ _WATCH = (
     "trigger", "input", "condition", "transform", "actions", "metadata", "throttle_period",
     "throttle_period_in_millis", "status",
 )  # fmt: skip
+_INPUTS = ("simple", "search", "http", "chain", "none", "transform")
 # Watcher's default for every watch and action (xpack.watcher.throttle.period.default_period).
 DEFAULT_THROTTLE_SECONDS = 5.0
 # Watcher's default of foreach (its documentation, "Executing an action for every element of an array").
@@ -88,7 +89,14 @@ class ChainInput:
     inputs: tuple[tuple[str, Input], ...]
 
 
-Input = SimpleInput | SearchInput | HttpInput | NoneInput | ChainInput
+@dataclass(frozen=True, slots=True)
+class TransformInput:
+    """What a transform makes of the payload so far; of use within a chain."""
+
+    transform: Transform
+
+
+Input = SimpleInput | SearchInput | HttpInput | NoneInput | ChainInput | TransformInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +224,7 @@ def parse_watch(watch_id: str, body: Any) -> Watch:
 
 def parse_input(value: Any, path: str) -> Input:
     """Read an input."""
-    kind, body = fields.the_only_key(value, path, ("simple", "search", "http", "chain", "none"), "input")
+    kind, body = fields.the_only_key(value, path, _INPUTS, "input")
     path = joined(path, kind)
     match kind:
         case "simple":
@@ -234,18 +242,22 @@ def parse_input(value: Any, path: str) -> Input:
                 timeout_seconds=fields.seconds(whole, "timeout", path),
             )
         case "http":
-            from scheduler.watches.action_fields import http_request
+            from scheduler.watches.http_fields import http_request
 
             whole = fields.the_object(body, path)
             fields.refuse_unknown(whole, ("request", "extract", "response_content_type"), path)
             content_type = whole.get("response_content_type")
             if content_type not in (None, "json", "yaml", "text"):
                 raise WatchInvalid(joined(path, "response_content_type"), "is json, yaml or text")
+            if content_type == "text" and whole.get("extract"):
+                raise WatchInvalid(joined(path, "extract"), "cannot take anything out of a text")
             return HttpInput(
                 request=http_request(whole.get("request"), joined(path, "request")),
                 extract=_texts(whole.get("extract"), joined(path, "extract")),
                 response_content_type=content_type,
             )
+        case "transform":
+            return TransformInput(parse_transform(body, path))
         case _:
             return _chain_input(body, path)
 
@@ -311,18 +323,16 @@ def parse_condition(value: Any, path: str) -> Condition:
         case "script":
             return ScriptCondition(parse_script(body, path))
         case "compare":
-            compared, comparison = _one(body, path, "a path, ctx.payload.hits.total")
+            compared, comparison = _last(body, path, "a path, such as ctx.payload.hits.total")
             operator, operand = _one(comparison, joined(path, compared), "an operator")
             _known_operator(operator, joined(path, compared))
-            if isinstance(operand, dict | list):
-                raise WatchInvalid(joined(joined(path, compared), operator), "is no plain value")
             return CompareCondition(compared, operator, operand)
         case _:
             return _array_compare(body, path)
 
 
 def _array_compare(body: Any, path: str) -> ArrayCompareCondition:
-    array_path, comparison = _one(body, path, "the path of an array")
+    array_path, comparison = _last(body, path, "the path of an array")
     path = joined(path, array_path)
     whole = fields.the_object(comparison, path)
     operators = [key for key in whole if key != "path"]
@@ -341,6 +351,14 @@ def _array_compare(body: Any, path: str) -> ArrayCompareCondition:
             raise WatchInvalid(joined(joined(path, operator), "value"), "is missing")
         operand = operand["value"]
     return ArrayCompareCondition(array_path, str(whole.get("path", "")), operator, quantifier, operand)
+
+
+def _last(value: Any, path: str, what: str) -> tuple[str, Any]:
+    """The field of an object that has one; where there are several, the last, as in Watcher."""
+    whole = fields.the_object(value, path)
+    if not whole:
+        raise WatchInvalid(path, f"has one field: {what}")
+    return list(whole.items())[-1]
 
 
 def _one(value: Any, path: str, what: str) -> tuple[str, Any]:

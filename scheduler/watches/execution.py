@@ -20,9 +20,8 @@ from scheduler.watches.definition import (
     ScriptTransform,
 )
 from scheduler.watches.history import run_record
-from scheduler.watches.inputs import HttpLoader, Inputs
+from scheduler.watches.inputs import Inputs, LoadHttp
 from scheduler.watches.instants import for_documents
-from scheduler.watches.paths import value_at
 from scheduler.watches.run import Run, Write
 from scheduler.watches.scripts import ScriptFailed, Scripts
 from scheduler.watches.status import Status, after_run
@@ -66,13 +65,13 @@ class WatchExecutor:
         engine: Engine,
         *,
         actions: Actions,
-        load_http: HttpLoader,
+        load_http: LoadHttp,
         clock: Callable[[], datetime],
         instance: str,
     ) -> None:
         self._scripts = Scripts(engine)
-        self._inputs = Inputs(engine, load_http)
         self._transforms = Transforms(engine, self._scripts)
+        self._inputs = Inputs(engine, load_http, self._transforms.apply)
         self._actions = actions
         self._clock = clock
         self._instance = instance
@@ -180,7 +179,7 @@ class WatchExecutor:
                 met = conditions.compare_met(
                     condition.path, condition.operator, condition.value, context, now
                 )
-                resolved = {condition.path: value_at(condition.path, context)}
+                resolved = conditions.resolved_values(condition.path, condition.value, context, now)
                 entry |= {"type": "compare", "compare": {"resolved_values": resolved}}
             case ArrayCompareCondition():
                 met = conditions.array_compare_met(
@@ -192,7 +191,7 @@ class WatchExecutor:
                     context,
                     now,
                 )
-                resolved = {condition.array_path: value_at(condition.array_path, context)}
+                resolved = conditions.resolved_values(condition.array_path, condition.value, context, now)
                 entry |= {"type": "array_compare", "array_compare": {"resolved_values": resolved}}
             case _:
                 ran = self._scripts.run({"condition": condition.script}, run.context(payload))

@@ -72,6 +72,12 @@ def refuse_unknown(fields: Mapping[str, Any], known: Iterable[str], path: str) -
             raise WatchInvalid(joined(path, key), f"is unknown here{closest(key, known)}")
 
 
+def one_of(fields: Mapping[str, Any], key: str, known: tuple[str, ...], path: str) -> None:
+    """Raise WatchInvalid where a field has a value that is none of the known ones, whatever its case."""
+    if key in fields and str(fields[key]).lower() not in known:
+        raise WatchInvalid(joined(path, key), f"{fields[key]!r} is none of {', '.join(known)}")
+
+
 def closest(name: str, known: Iterable[str]) -> str:
     """``; did you mean X?`` or, where nothing is close, what there is."""
     names = sorted(known)

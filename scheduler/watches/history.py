@@ -9,6 +9,20 @@ from scheduler.watches.instants import millisecond_text
 from scheduler.watches.run import Run
 from scheduler.watches.status import Status
 
+_REDACTED = "::es_redacted::"
+_SECRET_KEYS = frozenset({"password", "authorization", "proxy-authorization", "cookie", "x-api-key"})
+
+
+def redacted(tree: Any) -> Any:
+    """JSON of a watch without its passwords and the like, as Watcher shows it."""
+    if isinstance(tree, dict):
+        return {key: _REDACTED if _is_secret(key, value) else redacted(value) for key, value in tree.items()}
+    return [redacted(item) for item in tree] if isinstance(tree, list) else tree
+
+
+def _is_secret(key: str, value: Any) -> bool:
+    return key.lower() in _SECRET_KEYS and isinstance(value, str)
+
 
 def run_record(
     run: Run,
@@ -35,7 +49,7 @@ def run_record(
             "triggered_time": millisecond_text(run.triggered_time),
             **({"manual": schedule} if run.manual else schedule),
         },
-        "input": watch.body.get("input", {"none": {}}),
+        "input": redacted(watch.body.get("input", {"none": {}})),
         "condition": watch.body.get("condition", {"always": {}}),
         "metadata": watch.metadata,
         "result": {

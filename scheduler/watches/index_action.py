@@ -48,6 +48,8 @@ class IndexAction:
     ) -> Result:
         several = "_doc" in payload
         listed = payload["_doc"] if several else [payload]
+        if isinstance(listed, dict):
+            several, listed = False, [listed]
         if not isinstance(listed, list):
             raise ActionFailed(
                 f"could not execute action [{action.id}] of watch [{run.watch.id}]. failed to index payload "
@@ -187,8 +189,7 @@ class LoggingAction:
     ) -> list[Result]:
         """Log the text once for each payload."""
         text = action.body["text"]
-        tree = text if isinstance(text, str) else fields.text(text, "source", "text")
-        rendered = render_trees(self._engine, tree, [run.context(payload) for payload in payloads])
+        rendered = render_trees(self._engine, text, [run.context(payload) for payload in payloads])
         results = []
         for one in rendered:
             if isinstance(one, TextFailed):

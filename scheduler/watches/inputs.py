@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.client import Engine
-from engine.errors import SchedulerError
+from engine.errors import EngineUnreachable, SchedulerError
 from scheduler.watches.definition import (
     ChainInput,
     HttpInput,
@@ -15,31 +15,36 @@ from scheduler.watches.definition import (
     SearchInput,
     SearchRequest,
     SimpleInput,
+    Transform,
+    TransformInput,
 )
 from scheduler.watches.paths import extracted
 from scheduler.watches.run import Run
 from scheduler.watches.searches import SearchFailed, request_reads_payload, run_searches
 
-# What an http input is answered by: (input, ctx) -> payload; raises SchedulerError.
-HttpLoader = Callable[[HttpInput, dict[str, Any]], dict[str, Any]]
 Result = dict[str, Any]
+# Answers an http input: (input, ctx) -> the record's entry; raises SchedulerError.
+LoadHttp = Callable[[HttpInput, dict[str, Any]], Result]
+# Applies the transform of an input to a payload: (transform, run, payload) -> the record's entry.
+ApplyTransform = Callable[[Transform, Run, dict[str, Any]], Result]
 
 
 class Inputs:
     """Loads inputs; searches of one chain go in one request where none reads what another loads."""
 
-    def __init__(self, engine: Engine, load_http: HttpLoader) -> None:
+    def __init__(self, engine: Engine, load_http: LoadHttp, transform: ApplyTransform) -> None:
         self._engine = engine
         self._load_http = load_http
+        self._transform = transform
 
     def load(self, run: Run) -> Result:
         """Load the run's input: the record's ``input`` with ``status`` and ``payload``.
 
-        A chain never fails as a whole: an input that fails leaves ``{}`` and those behind it still run.
-        Raises EngineUnreachable.
+        An input that fails within a chain leaves ``{}`` and those behind it still run; a transform that
+        fails there fails the chain. Raises EngineUnreachable.
         """
         if run.alternatives.input is not None:
-            return _loaded("simple", run.alternatives.input)
+            return loaded("simple", run.alternatives.input)
         if isinstance(run.watch.input, ChainInput):
             return self._chain(run.watch.input, run)
         return self._one(run.watch.input, run, {}, {})
@@ -47,26 +52,30 @@ class Inputs:
     def _one(self, one: Input, run: Run, payload: dict[str, Any], found: dict[int, Any]) -> Result:
         match one:
             case SimpleInput():
-                return _loaded("simple", one.payload)
+                return loaded("simple", one.payload)
             case NoneInput():
-                return _loaded("none", {})
+                return loaded("none", {})
             case ChainInput():
                 return self._chain(one, run)
             case HttpInput():
                 return self._http(one, run, payload)
+            case TransformInput():
+                return self._transform(one.transform, run, payload) | {"type": "transform"}
             case _:
                 return self._search(one, run, payload, found)
 
     def _chain(self, chain: ChainInput, run: Run) -> Result:
-        loaded: dict[str, Any] = {}
+        payload: dict[str, Any] = {}
         results: dict[str, Result] = {}
         found: dict[int, Any] = {}
         for position, (name, one) in enumerate(chain.inputs):
             if isinstance(one, SearchInput) and id(one.request) not in found:
-                self._search_ahead(one, chain.inputs[position + 1 :], run, loaded, found)
-            results[name] = self._one(one, run, loaded, found)
-            loaded[name] = results[name].get("payload", {})
-        return {"type": "chain", "status": "success", "payload": loaded, "chain": results}
+                self._search_ahead(one, chain.inputs[position + 1 :], run, payload, found)
+            results[name] = self._one(one, run, payload, found)
+            if isinstance(one, TransformInput) and results[name]["status"] == "failure":
+                return failed("chain", SchedulerError(results[name]["reason"])) | {"chain": results}
+            payload[name] = results[name].get("payload", {})
+        return {"type": "chain", "status": "success", "payload": payload, "chain": results}
 
     def _search_ahead(
         self,
@@ -96,14 +105,16 @@ class Inputs:
         asked = {"search": {"request": request_record(one.request)}}
         if isinstance(answer, SearchFailed):
             return failed("search", answer) | asked
-        return _loaded("search", extracted(answer, one.extract) if one.extract else answer) | asked
+        return loaded("search", extracted(answer, one.extract) if one.extract else answer) | asked
 
     def _http(self, one: HttpInput, run: Run, payload: dict[str, Any]) -> Result:
         try:
-            answer = self._load_http(one, run.context(payload))
+            return self._load_http(one, run.context(payload))
+        except EngineUnreachable:
+            raise
         except SchedulerError as error:
-            return failed("http", error)
-        return _loaded("http", extracted(answer, one.extract) if one.extract else answer)
+            asked = {key: one.request[key] for key in ("scheme", "host", "port") if key in one.request}
+            return failed("http", error) | {"http": {"request": asked}}
 
 
 def request_record(request: SearchRequest) -> dict[str, Any]:
@@ -122,7 +133,8 @@ def request_record(request: SearchRequest) -> dict[str, Any]:
     return record
 
 
-def _loaded(kind: str, payload: dict[str, Any]) -> Result:
+def loaded(kind: str, payload: dict[str, Any]) -> Result:
+    """The record's entry of an input that loaded a payload."""
     return {"type": kind, "status": "success", "payload": payload}
 
 

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from typing import Any
 
 _OPEN, _CLOSE = "{{", "}}"
 _CONTENT_TYPE = re.compile(r"^__(?P<type>[a-z]+)__::")
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A template with parameters of its own, or one that is stored in the cluster.
+
+    Attributes:
+        source: the template; None for a stored one.
+        id: the stored template's id.
+        params_json: what it sees beside ``ctx``, as JSON.
+    """
+
+    source: str | None
+    id: str | None = None
+    params_json: str = "{}"
 
 
 def is_template(text: str) -> bool:

@@ -23,8 +23,9 @@ def value_at(path: str, tree: Any) -> Any:
 def extracted(tree: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
     """What ``extract`` leaves of a payload: the values at the given paths, under their own keys.
 
-    Two corners as the native one has them (seen on 8.10.4): a list of objects on the way keeps its length but
-    not its contents, and an empty list at the path is dropped.
+    Corners as the native one has them (seen on 8.10.4): a list of objects on the way keeps its length but
+    not its contents, and an empty list at the path is dropped,
+    and so is one on the way.
     """
     return _extracted(tree, frozenset(keys), "")
 
@@ -41,4 +42,7 @@ def _extracted(tree: dict[str, Any], keys: frozenset[str], prefix: str) -> dict[
             kept[key] = _extracted(value, keys, f"{path}.")
         elif below and isinstance(value, list) and value:
             kept[key] = [{} for item in value if isinstance(item, dict)]
+        elif below and not isinstance(value, dict | list):
+            # Nothing can be below it, and yet it stays: `hits.total.value` of a total that is a number.
+            kept[key] = value
     return kept

@@ -13,19 +13,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from engine.client import Engine
-from engine.errors import EngineUnreachable, HttpmonError, SchedulerError
+from engine.errors import EngineUnreachable, HttpmonError
 from provisioning.names import Names
-from scheduler.watches.actions import Actions
 from scheduler.watches.claims import Claims
-from scheduler.watches.definition import HttpInput, Watch, parse_watch
-from scheduler.watches.execution import WatchExecutor
+from scheduler.watches.definition import Watch, parse_watch
 from scheduler.watches.fields import WatchInvalid
-from scheduler.watches.index_action import IndexAction, LoggingAction
+from scheduler.watches.kinds import Outside, new_executor
 from scheduler.watches.run import Run
 from scheduler.watches.status import fitted, new_status
 from scheduler.watches.store import Definition, Progress, Superseded, WatchStore
 from scheduler.watches.timetable import Wait, due, wait_of
-from scheduler.watches.webhook_action import WebhookAction
 
 _log = logging.getLogger("httpmon.scheduler")
 
@@ -60,21 +57,6 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def new_executor(
-    engine: Engine,
-    *,
-    instance: str,
-    clock: Callable[[], datetime] = _now,
-    claims: Claims | None = None,
-) -> WatchExecutor:
-    """An executor with every kind of action that can be done here."""
-    actions = Actions(
-        {"index": IndexAction(engine), "logging": LoggingAction(engine), "webhook": WebhookAction(engine)},
-        claims=claims,
-    )
-    return WatchExecutor(engine, actions=actions, load_http=_no_http, clock=clock, instance=instance)
-
-
 class WatchService:
     """The watches of one installation.
 
@@ -88,6 +70,7 @@ class WatchService:
             None.
         instance: the name of this scheduler, in the records of runs.
         claims: of this process; they must outlive this object where another one follows it.
+        outside: what of the world outside the cluster watches may use.
     """
 
     def __init__(
@@ -100,6 +83,7 @@ class WatchService:
         since: datetime | None = None,
         instance: str = "scheduler",
         claims: Claims | None = None,
+        outside: Outside | None = None,
     ) -> None:
         self._store = WatchStore(engine, names)
         self._passed = passed
@@ -107,7 +91,9 @@ class WatchService:
         self._since = clock() if since is None else since
         holder = f"{instance}-{uuid.uuid4().hex}"
         self._claims = claims or Claims(engine, names, holder=holder, clock=clock)
-        self._executor = new_executor(engine, clock=clock, instance=instance, claims=self._claims)
+        self._executor = new_executor(
+            engine, outside or Outside(), clock=clock, instance=instance, claims=self._claims
+        )
         self._threads = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="watch")
         self._entries: dict[str, _Entry] = {}
         self._looked_at = float("-inf")
@@ -292,7 +278,3 @@ def _tell_of_failures(watch: Watch, record: dict[str, Any]) -> None:
         if action["status"] in ("failure", "partial_failure"):
             reason = action.get("reason") or (action.get("error") or {}).get("reason")
             _log.warning("watch %s: action %s failed: %s", watch.id, action["id"], reason)
-
-
-def _no_http(one: HttpInput, context: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001 - an HttpLoader
-    raise SchedulerError("http inputs are not allowed")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,39 +16,15 @@ from engine.client import Engine
 from engine.errors import HttpmonError
 from provisioning.settings import Settings
 from scheduler.watches.service import WatchService
+from tests.node.receivers import Receiver, receiving
 
 START = 1_700_000_000
 
 
-class Receiver(ThreadingHTTPServer):
-    """A service of somebody else's: remembers what it is sent, answers with ``status``."""
-
-    def __init__(self) -> None:
-        self.received: list[tuple[str, str, dict[str, str], str]] = []
-        self.status = 200
-        super().__init__(("127.0.0.1", 0), _Handler)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Receiver
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("content-length", 0))).decode()
-        self.server.received.append((self.command, self.path, dict(self.headers), body))
-        self.send_response(self.server.status)
-        self.end_headers()
-        self.wfile.write(b"thank you")
-
-    def log_message(self, *arguments: Any) -> None:
-        pass
-
-
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    with Receiver() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with receiving() as server:
         yield server
-        server.shutdown()
 
 
 def webhook(receiver: Receiver, **more: Any) -> dict[str, Any]:
@@ -63,7 +37,7 @@ def webhook(receiver: Receiver, **more: Any) -> dict[str, Any]:
                 "webhook": {
                     "method": "POST",
                     "host": "127.0.0.1",
-                    "port": receiver.server_address[1],
+                    "port": receiver.port,
                     "path": "/{{ctx.watch_id}}",
                     "params": {"at": "{{ctx.trigger.scheduled_time}}"},
                     "headers": {"X-Status": "{{ctx.payload.n}}"},

@@ -10,7 +10,7 @@ import pytest
 from engine.capabilities import assumed_capabilities
 from provisioning.rendering import render_all
 from provisioning.settings import Settings
-from scheduler.watches.definition import ChainInput, ScriptCondition, parse_watch
+from scheduler.watches.definition import ChainInput, CompareCondition, ScriptCondition, parse_watch
 from scheduler.watches.fields import WatchInvalid
 
 WATCH: dict[str, Any] = {
@@ -38,6 +38,18 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     else:
         place[last] = value
     return body
+
+
+def action(**kind: Any) -> dict[str, Any]:
+    return changed("actions", {"a": kind})
+
+
+def test_of_several_the_last_counts_as_in_watcher() -> None:
+    body = changed("condition", {"compare": {"ctx.a": {"gt": 1}, "ctx.b": {"lt": 2}}})
+    body["actions"] = {"a": {"logging": {"text": "x"}, "index": {"index": "i"}}}
+    watch = parse_watch("w", body)
+    assert watch.condition == CompareCondition("ctx.b", "lt", 2)
+    assert watch.actions[0].kind == "index"
 
 
 def test_a_watch_is_read_with_its_defaults() -> None:
@@ -86,6 +98,54 @@ def test_a_watch_is_read_with_its_defaults() -> None:
         ),
         (changed("actions.log", {"loging": {"text": "x"}}), "actions.log.loging", "did you mean logging?"),
         (changed("metadata", []), "metadata", ""),
+        (action(jira={"fields": {}}), "actions.a.jira", "call Jira's issue API with a webhook"),
+        (action(email={"subject": "x"}), "actions.a.email.to", "is missing"),
+        (action(email={"to": "x", "priority": "urgent"}), "actions.a.email.priority", "is none of lowest"),
+        (action(email={"to": "x", "body": {"htm": ""}}), "actions.a.email.body.htm", "did you mean html?"),
+        (
+            action(email={"to": "x", "attachments": {"a.pdf": {"reporting": {"url": "http://k"}}}}),
+            "actions.a.email.attachments.a.pdf.reporting",
+            "Kibana's reports cannot be attached",
+        ),
+        (
+            action(email={"to": "x", "attachments": {"a": {"http": {"request": {"host": "h"}}}}}),
+            "actions.a.email.attachments.a.http.request.port",
+            "is missing",
+        ),
+        (action(slack={"message": {"txt": ""}}), "actions.a.slack.message.txt", "did you mean text?"),
+        (action(slack={}), "actions.a.slack.message", "is no object"),
+        (action(pagerduty={}), "actions.a.pagerduty.description", "is missing"),
+        (
+            action(pagerduty={"description": "x", "event_type": "close"}),
+            "actions.a.pagerduty.event_type",
+            "is none of trigger",
+        ),
+        (
+            action(pagerduty={"description": "x", "contexts": [{"type": "link"}]}),
+            "actions.a.pagerduty.contexts[0].href",
+            "is missing",
+        ),
+        (action(notify={"body": "x"}), "actions.a.notify", 'needs "account" or "urls"'),
+        (action(notify={"urls": "phone", "body": "x"}), "actions.a.notify.urls[0]", "is no URL of Apprise"),
+        (action(logging={"text": {"src": "x"}}), "actions.a.logging.text.src", "is unknown here"),
+        (
+            action(webhook={"host": "h", "port": 80, "body": {"id": "x", "lang": "groovy"}}),
+            "actions.a.webhook.body.lang",
+            "can only be mustache",
+        ),
+        (action(webhook={"url": "ftp://h"}), "actions.a.webhook.url", "is no http or https URL"),
+        (action(index={"index": 5}), "actions.a.index.index", "is no text"),
+        (changed("input", {"http": {"request": {"path": "/"}}}), "input.http.request.host", "is missing"),
+        (
+            changed("input", {"http": {"request": {"url": "http://h"}, "response_content_type": "xml"}}),
+            "input.http.response_content_type",
+            "is json, yaml or text",
+        ),
+        (
+            changed("input", {"chain": {"inputs": [{"a": {"transform": {"skript": "x"}}}]}}),
+            "input.chain.inputs[0].a.transform.skript",
+            "did you mean script?",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(body: dict[str, Any], path: str, problem: str) -> None:

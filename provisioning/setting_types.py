@@ -1,0 +1,47 @@
+"""The types that settings are made of: durations, URLs, secrets, and the frozen group of fields."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, SecretStr
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def duration_seconds(text: str) -> float:
+    """How many seconds ``500ms``, ``10s``, ``2m``, ``1h`` or ``7d`` are; ValueError for anything else."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no duration; write it as 500ms, 10s, 2m, 1h or 7d")
+    return float(match[1]) * _UNIT_SECONDS[match[2]]
+
+
+def _duration(text: str) -> str:
+    duration_seconds(text)
+    return text
+
+
+def _url(text: str) -> str:
+    if not re.fullmatch(r"https?://[^/?#\s]+(/[^?#\s]*)?", text):
+        raise ValueError("a URL looks like https://host:9200")
+    if "@" in text:
+        raise ValueError("a URL holds no credentials; set username and password beside it")
+    return text.rstrip("/")
+
+
+def _empty_is_unset(value: object) -> object:
+    return None if value == "" else value
+
+
+Duration = Annotated[str, AfterValidator(_duration)]
+Url = Annotated[str, AfterValidator(_url)]
+Secret = Annotated[SecretStr | None, BeforeValidator(_empty_is_unset)]
+
+
+class SettingsGroup(BaseModel):
+    """Settings that belong together; a name that is none of them is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
