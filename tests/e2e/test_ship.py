@@ -303,6 +303,31 @@ def test_a_fifo_and_standard_input(shipping: Shipping, tmp_path: Path) -> None:
     shipping.await_all()
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells the peak of memory")
+def test_a_backlog_stays_on_the_disk(
+    shipping: Shipping, engine_url: str, provisioned: Settings, tmp_path: Path
+) -> None:
+    """While the engine is away, the shipper waits: it neither grows nor has to be killed."""
+    with shipping.log.open("wb") as log:
+        ordinary = b'192.0.2.1 - - [25/Nov/2025:10:00:00 +0000] "GET /n HTTP/1.1" 200 1 "-" "agent"\n'
+        for _ in range(60):
+            log.write(ordinary * 10_000)
+            log.write(b"x" * (1 << 20) + b"\n")
+    with CountingProxy(engine_url, lambda path: (503, False) if path.endswith("_bulk") else None) as proxy:
+        shipping.httpmon = Httpmon(proxy.url, provisioned.namespace, tmp_path)
+        process = shipping.start()
+        output = tmp_path / "ship-0.out"
+        await_that(lambda: "waiting, nothing is lost" in output.read_text(), "the shipper waits")
+        refused = len(proxy.requests)
+        await_that(lambda: len(proxy.requests) > refused + 8, "it has tried again")
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+        assert peak * 1024 < 150e6
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+    assert shipping.count() == 0
+
+
 def test_what_the_engine_refuses_for_good_is_kept_with_the_reason(
     shipping: Shipping, engine: Engine, provisioned: Settings
 ) -> None:
