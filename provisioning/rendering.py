@@ -2,7 +2,8 @@
 
 Templates are sandboxed Jinja with strict undefined names, and their output must be JSON. A template declares
 its parameters where it uses them, ``parameter("threshold", 10.0, help="...", unit="hits/s", minimum=0)``, and
-nothing else can be set: a name that no template asks for is refused with the closest that one does.
+nothing else can be set: a name that no template asks for is refused with the closest that one does. With
+``of="access"``, the value is that of another template, which declares the same.
 """
 
 from __future__ import annotations
@@ -177,23 +178,25 @@ def _render(
 ) -> Rendered:
     name = object_name(template.kind, template.stem, settings.names)
     declared: dict[str, Parameter] = {}
-    given = settings.parameters.get(template.stem, {})
 
     def parameter(
         parameter_name: str,
         default: Any,
         *,
+        of: str = template.stem,
         help: str = "",  # noqa: A002
         unit: str = "",
         minimum: float | None = None,
         maximum: float | None = None,
     ) -> Any:
-        value = given.get(parameter_name, default)
+        value = settings.parameters.get(of, {}).get(parameter_name, default)
         problem = _unfit(value, default, minimum, maximum)
         if problem:
-            raise SettingsError(f"parameters.{template.stem}.{parameter_name}: {value!r} {problem}")
+            raise SettingsError(f"parameters.{of}.{parameter_name}: {value!r} {problem}")
         if isinstance(default, float):
             value = float(value)
+        if of != template.stem:
+            return value  # another template's own, which declares it
         declared[parameter_name] = Parameter(parameter_name, value, default, help, unit)
         return value
 

@@ -133,3 +133,19 @@ def test_a_transform_that_would_miss_documents_is_refused(
             render_all(settings, OPENSEARCH)
     else:
         assert any(one.stem == "mine" for one in render_all(settings, OPENSEARCH))
+
+
+def test_a_parameter_may_be_another_templates_own(tmp_path: Path) -> None:
+    text = """{"zone": {{ parameter("timezone", "UTC", of="access") | tojson }}}"""
+    one = _render(tmp_path, text, parameters={"access": {"timezone": "Europe/Berlin"}})
+    assert one.body == {"zone": "Europe/Berlin"}
+    assert one.parameters == ()
+
+
+@pytest.mark.parametrize("engine", [ELASTICSEARCH, OPENSEARCH])
+def test_scripts_of_pipelines_are_not_longer_than_engines_take(engine: Capabilities) -> None:
+    for one in render_all(Settings(), engine):
+        if one.kind == "pipeline":
+            for processor in one.body["processors"]:
+                source = processor.get("script", {}).get("source", "")
+                assert len(source.encode()) < 65_535, one.name  # the default of script.max_size_in_bytes
