@@ -1,0 +1,315 @@
+"""Guards: what `httpmon provision`, `status` and `deprovision` do on Elasticsearch, whatever it answers.
+
+The real client speaks HTTP to a server that answers as an Elasticsearch does: with recordings of a real
+8.10.4 where they are at hand, and always with answers of the same shape made here, of old and new versions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from cli.app import run
+from engine.client import Engine
+from engine.connection import Connection
+from engine.errors import EngineError, NotPermitted
+from tests.contract.replay.answers import Answer, Answers, made, recorded
+from tests.contract.replay.cluster import Cluster
+from tests.contract.replay.server import ReplayServer
+
+SECTIONS = "httpmon-sections-000001"
+WATCH = "httpmon-high-traffic"
+
+
+@pytest.fixture(params=["recorded", "8.10.4", "9.5.3"])
+def answers(request: pytest.FixtureRequest) -> Answers:
+    if request.param == "recorded":
+        shared: Path = request.getfixturevalue("shared_folder")
+        return recorded(shared / "recordings" / "elasticsearch-8.10")
+    return made(request.param)
+
+
+@pytest.fixture
+def server(answers: Answers) -> Iterator[ReplayServer]:
+    """A cluster with a trial licence, empty."""
+    with ReplayServer(Cluster(answers)) as serving:
+        yield serving
+
+
+@pytest.fixture
+def basic(answers: Answers) -> Iterator[ReplayServer]:
+    """A cluster with a Basic licence, empty."""
+    with ReplayServer(Cluster(answers, "basic")) as serving:
+        yield serving
+
+
+@pytest.fixture
+def any_server() -> Iterator[ReplayServer]:
+    """As ``server``, for what does not depend on how answers look."""
+    with ReplayServer(Cluster(made("8.19.21"))) as serving:
+        yield serving
+
+
+@pytest.fixture
+def provisioned(server: ReplayServer) -> ReplayServer:
+    assert httpmon(server, "provision").code == 0
+    server.requests.clear()
+    return server
+
+
+class Told(NamedTuple):
+    """What a command came to."""
+
+    code: int
+    output: str
+    errors: str
+
+
+def httpmon(server: ReplayServer, *arguments: str) -> Told:
+    output, errors = io.StringIO(), io.StringIO()
+    before = sys.argv
+    sys.argv = ["httpmon", "--url", server.url, *arguments]
+    try:
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+            code = run()
+    finally:
+        sys.argv = before
+    return Told(code, output.getvalue(), errors.getvalue())
+
+
+def ask(server: ReplayServer, method: str, path: str, body: Any = None, **params: Any) -> Any:
+    """What somebody else asks of the cluster, on another connection."""
+    with Engine(Connection(server.url)) as engine:
+        return engine.request(method, path, body=body, params=params)
+
+
+def status(server: ReplayServer) -> tuple[int, dict[str, Any]]:
+    told = httpmon(server, "status", "--format", "json")
+    return told.code, json.loads(told.output)
+
+
+def test_a_second_run_sends_no_write(server: ReplayServer) -> None:
+    first = httpmon(server, "provision")
+    assert (first.code, "objects changed" in first.output) == (0, True)
+    cluster = server.cluster
+    assert {one.state for one in cluster.transforms.all.values()} == {"started"}
+    assert WATCH in cluster.watches.all
+    server.requests.clear()
+    second = httpmon(server, "provision")
+    assert (second.code, second.output.splitlines()[-1]) == (0, "nothing to do")
+    assert server.writes == []
+    assert len(server.requests) > 8
+    assert status(server)[0] == 0
+
+
+def test_a_second_run_under_a_basic_licence_sends_no_write(basic: ReplayServer) -> None:
+    assert httpmon(basic, "provision").code == 0
+    assert not any("_watcher" in request for request in basic.requests), "it is known beforehand"
+    assert WATCH in basic.cluster.indices.all[".httpmon-watches"].documents
+    assert {one.state for one in basic.cluster.transforms.all.values()} == {"started"}
+    basic.requests.clear()
+    assert httpmon(basic, "provision").output.splitlines()[-1] == "nothing to do"
+    assert basic.writes == []
+    code, shown = status(basic)
+    assert (code, shown["status"]) == (6, "degraded")
+    assert [finding["mend"] for finding in shown["findings"]] == ["is httpmon scheduler running?"]
+    assert "basic" in json.dumps(shown)
+
+
+def test_watches_under_a_basic_licence_are_refused_in_elastics_words(basic: ReplayServer) -> None:
+    with pytest.raises(NotPermitted, match="current license is non-compliant for"):
+        ask(basic, "PUT", f"/_watcher/watch/{WATCH}", {"trigger": {}})
+
+
+def test_what_was_changed_in_the_cluster_is_shown_and_mended(provisioned: ReplayServer) -> None:
+    ask(provisioned, "POST", f"/_transform/{SECTIONS}/_update", {"frequency": "30s"})
+    ask(provisioned, "PUT", f"/{SECTIONS}/_settings", {"index.refresh_interval": "60s"})
+    path = "/_ingest/pipeline/httpmon-summary"
+    pipeline = ask(provisioned, "GET", path)["httpmon-summary"]
+    ask(provisioned, "PUT", path, pipeline | {"processors": []})
+    watch, _ = provisioned.cluster.watches.all[WATCH]
+    watch["metadata"]["threshold"] = 99.0
+    provisioned.requests.clear()
+    checked = httpmon(provisioned, "provision", "--check", "--diff")
+    assert (checked.code, provisioned.writes) == (3, [])
+    assert "frequency: '30s' -> '1s'" in checked.output
+    assert "metadata.threshold: 99.0 -> 10.0" in checked.output
+    assert status(provisioned)[0] != 0
+    assert httpmon(provisioned, "provision").code == 0
+    changed = {path.partition(" ")[2].partition("/_update")[0] for path in provisioned.writes}
+    assert {f"/_transform/{SECTIONS}", f"/_watcher/watch/{WATCH}"} <= changed
+    provisioned.requests.clear()
+    assert httpmon(provisioned, "provision").output.splitlines()[-1] == "nothing to do"
+    assert provisioned.writes == []
+    assert provisioned.cluster.transforms.all[SECTIONS].state == "started"
+
+
+def test_a_deactivated_watch_stays_so_when_it_is_updated(any_server: ReplayServer) -> None:
+    assert httpmon(any_server, "provision").code == 0
+    watch, _ = any_server.cluster.watches.all[WATCH]
+    any_server.cluster.watches.all[WATCH] = (watch, False)
+    assert httpmon(any_server, "provision", "--set", "high_traffic.threshold=20").code == 0
+    watch, active = any_server.cluster.watches.all[WATCH]
+    assert (watch["metadata"]["threshold"], active) == (20.0, False)
+
+
+def test_a_transform_that_somebody_started_meanwhile_is_as_well(provisioned: ReplayServer) -> None:
+    transforms = provisioned.cluster.transforms
+    transforms.all[SECTIONS].state = "stopped"
+    transforms.started_meanwhile.add(SECTIONS)
+    assert httpmon(provisioned, "provision").code == 0
+    assert provisioned.writes == [f"POST /_transform/{SECTIONS}/_start"]
+    assert transforms.all[SECTIONS].state == "started"
+
+
+def test_a_failed_transform_is_shown_with_its_reason_and_repaired(provisioned: ReplayServer) -> None:
+    transform = provisioned.cluster.transforms.all[SECTIONS]
+    transform.state = "failed"
+    reason = "Failed to index documents into destination index due to permanent error"
+    code, shown = status(provisioned)
+    assert code == 7
+    assert any(f"transform {SECTIONS} failed: {reason}" in finding["what"] for finding in shown["findings"])
+    left = httpmon(provisioned, "provision")
+    assert (left.code, provisioned.writes) == (0, [])
+    assert reason in left.output
+    assert "--repair lets it try again" in left.output
+    assert httpmon(provisioned, "provision", "--repair").code == 0
+    assert provisioned.writes == [f"POST /_transform/{SECTIONS}/{action}" for action in ("_stop", "_start")]
+    assert transform.state == "started"
+    assert status(provisioned)[0] == 0
+
+
+def test_a_lost_destination_is_made_anew_and_filled_again(any_server: ReplayServer) -> None:
+    assert httpmon(any_server, "provision").code == 0
+    ask(any_server, "DELETE", f"/{SECTIONS}")
+    any_server.requests.clear()
+    assert httpmon(any_server, "provision").code == 0
+    actions = [path.rpartition("/")[2] for path in any_server.writes if "/httpmon-sections-000001/" in path]
+    assert actions == ["_stop", "_reset", "_start"]
+    assert "httpmon-sections" in any_server.cluster.indices.all[SECTIONS].aliases
+
+
+def test_a_changed_pivot_fills_beside_the_old_one_and_takes_its_place(provisioned: ReplayServer) -> None:
+    indices = provisioned.cluster.indices.all
+    told = httpmon(provisioned, "provision", "--wait", "0", "--set", "traffic.top=3")
+    assert (told.code, "not finished yet" in told.output) == (0, True)
+    new = "httpmon-traffic-000002"
+    assert "httpmon-traffic" in indices["httpmon-traffic-000001"].aliases
+    assert provisioned.cluster.transforms.all[new].body["dest"]["index"] == new
+    assert httpmon(provisioned, "provision", "--set", "traffic.top=3").code == 0
+    assert "httpmon-traffic" in indices[new].aliases
+    assert "httpmon-traffic-000001" not in {*indices, *provisioned.cluster.transforms.all}
+    provisioned.requests.clear()
+    assert httpmon(provisioned, "provision", "--set", "traffic.top=3").output.endswith("nothing to do\n")
+    assert provisioned.writes == []
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/_ingest/pipeline/httpmon-access", {"processors": []}),
+        ("/_index_template/httpmon-access", {"index_patterns": ["other-*"], "priority": 1}),
+        (f"/_watcher/watch/{WATCH}", {"trigger": {"schedule": {"interval": "1h"}}, "actions": {}}),
+        (f"/{SECTIONS}", {"mappings": {"properties": {"mine": {"type": "keyword"}}}}),
+    ],
+)
+def test_what_is_not_ours_is_refused_by_name_before_anything_is_sent(
+    any_server: ReplayServer, path: str, body: dict[str, Any]
+) -> None:
+    ask(any_server, "PUT", path, body)
+    any_server.requests.clear()
+    refused = httpmon(any_server, "provision")
+    assert (refused.code, any_server.writes) == (1, [])
+    assert "nothing was changed" in refused.errors
+    assert path.rpartition("/")[2] in refused.errors
+    assert "--force takes it over" in refused.errors
+
+
+def test_what_is_not_ours_can_be_taken_over(any_server: ReplayServer) -> None:
+    ask(any_server, "PUT", "/_ingest/pipeline/httpmon-access", {"processors": []})
+    ask(
+        any_server,
+        "PUT",
+        f"/_watcher/watch/{WATCH}",
+        {"trigger": {"schedule": {"interval": "1h"}}, "actions": {}},
+    )
+    assert httpmon(any_server, "provision", "--force").code == 0
+    any_server.requests.clear()
+    assert httpmon(any_server, "provision").output.splitlines()[-1] == "nothing to do"
+    assert any_server.writes == []
+
+
+def test_what_fails_stops_the_plan_and_the_next_run_finishes(server: ReplayServer) -> None:
+    refusal = server.cluster.answers("not_permitted")
+    server.cluster.faults[f"PUT /_transform/{SECTIONS}"] = refusal
+    stopped = httpmon(server, "provision")
+    assert stopped.code == 5
+    assert "manage_transform" in stopped.errors, "the privilege that is missing"
+    assert f"create transform {SECTIONS}" in stopped.errors
+    assert f"not begun: transform {SECTIONS.replace('sections', 'sections-hourly')}" in stopped.errors
+    assert WATCH not in server.cluster.watches.all
+    assert httpmon(server, "provision").code == 0
+    server.requests.clear()
+    assert httpmon(server, "provision").output.splitlines()[-1] == "nothing to do"
+
+
+def test_a_cluster_that_cannot_list_its_features_is_known_by_its_licence(any_server: ReplayServer) -> None:
+    broken = {"error": {"type": "illegal_state_exception", "reason": "failed to find action"}, "status": 500}
+    any_server.cluster.faults["GET /_xpack"] = Answer(500, broken)
+    any_server.cluster.faults["GET /_license"] = Answer(
+        200, {"license": {"type": "basic", "status": "active"}}
+    )
+    assert httpmon(any_server, "provision").code == 0
+    assert WATCH in any_server.cluster.indices.all[".httpmon-watches"].documents
+
+
+def test_a_version_that_is_too_old_is_refused_unless_told_to_go_on() -> None:
+    with ReplayServer(Cluster(made("8.9.2"))) as old:
+        refused = httpmon(old, "provision")
+        assert (refused.code, old.writes) == (1, [])
+        assert "8.9.2 is older than 8.10" in refused.errors
+        assert "--allow-old" in refused.errors
+        assert httpmon(old, "provision", "--allow-old").code == 0
+
+
+def test_what_only_looks_like_elasticsearch_is_refused() -> None:
+    with ReplayServer(Cluster(made("8.10.4")), product=False) as other:
+        with pytest.raises(EngineError, match=r"is no Elasticsearch or OpenSearch; check engine\.url"):
+            ask(other, "GET", "/_xpack")
+        assert httpmon(other, "provision").code == 1
+        assert other.writes == []
+
+
+def test_removal_keeps_data_and_then_leaves_nothing(provisioned: ReplayServer) -> None:
+    cluster = provisioned.cluster
+    ask(provisioned, "PUT", "/_ingest/pipeline/httpmon-theirs", {"processors": []})
+    cluster.transforms.all[SECTIONS].state = "failed"
+    assert httpmon(provisioned, "deprovision").code == 0
+    assert (cluster.transforms.all, cluster.watches.all) == ({}, {})
+    assert SECTIONS in cluster.indices.all
+    assert cluster.indices.named("logs-httpmon.access-default")
+    assert httpmon(provisioned, "deprovision", "--data", "--yes").code == 0
+    assert cluster.indices.all == {}
+    left = {kind: list(objects) for kind, objects in cluster.objects.items() if objects}
+    assert left == {"_ingest/pipeline": ["httpmon-theirs"]}
+    assert httpmon(provisioned, "deprovision").output.splitlines()[-1] == "nothing to remove"
+
+
+def test_removal_under_a_basic_licence_leaves_nothing(basic: ReplayServer) -> None:
+    assert httpmon(basic, "provision").code == 0
+    assert httpmon(basic, "deprovision", "--data", "--yes").code == 0
+    assert basic.cluster.indices.all == {}
+    assert not any(basic.cluster.objects.values())
+
+
+def test_nothing_installed_is_broken(any_server: ReplayServer) -> None:
+    code, shown = status(any_server)
+    assert (code, shown["findings"][0]["mend"]) == (7, "httpmon provision")
+    assert any_server.writes == []
