@@ -35,6 +35,7 @@ def command(
     from cli.context import loaded_settings, open_engine
     from engine.errors import EXIT_DEGRADED
     from provisioning.executors import choose_executors
+    from provisioning.retention import retention_for
     from reading.buckets import past_moment
     from scheduler.transforms.control import control_of
     from scheduler.transforms.reconcile import reconcile, record, summary_line
@@ -46,7 +47,8 @@ def command(
     with open_engine(loaded) as engine:
         executors = choose_executors(settings.executor, engine.capabilities())
         control = control_of(engine, settings, native=executors.transforms == "native")
-        audit = reconcile(engine, control, settings.retention, first, last, repair=repair)
+        retention = retention_for(settings.retention, engine.capabilities())
+        audit = reconcile(engine, control, retention, first, last, repair=repair)
         record(engine, settings.names, audit, first, last)
     if format == "json":
         typer.echo(json.dumps(asdict(audit), indent=2))

@@ -17,6 +17,9 @@ _VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
 # (Elasticsearch release notes).
 _LIFECYCLE_SINCE: Version = (8, 14, 0)
 
+# The cluster name that httpmon gives its own local node.
+_LOCAL_CLUSTER = "httpmon-local"
+
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
@@ -31,7 +34,8 @@ class Capabilities:
         watcher: ``_watcher`` can be used under this licence.
         index_lifecycle: ``_ilm`` can be used.
         data_stream_lifecycle: a data stream may carry its own ``lifecycle``.
-        security: users, roles and API keys are managed by ``_security``.
+        security: users, roles and API keys are managed by ``_security``, if it is switched on.
+        local: this is the local node that ``httpmon node`` runs.
     """
 
     flavour: Flavour
@@ -43,6 +47,14 @@ class Capabilities:
     index_lifecycle: bool = False
     data_stream_lifecycle: bool = False
     security: bool = False
+    local: bool = False
+
+    @property
+    def retention_by(self) -> Literal["data_stream_lifecycle", "index_lifecycle", "scheduler"]:
+        """What removes whole indices of a data stream when they are too old."""
+        if self.data_stream_lifecycle:
+            return "data_stream_lifecycle"
+        return "index_lifecycle" if self.index_lifecycle else "scheduler"
 
 
 def flavour_and_version(root: dict[str, Any]) -> tuple[Flavour, Version, str]:
@@ -69,7 +81,8 @@ def deduce_capabilities(root: dict[str, Any], xpack: dict[str, Any] | None) -> C
     """
     flavour, version, text = flavour_and_version(root)
     if flavour == "opensearch" or xpack is None:
-        return Capabilities(flavour=flavour, version=version, version_text=text)
+        local = root.get("cluster_name") == _LOCAL_CLUSTER
+        return Capabilities(flavour=flavour, version=version, version_text=text, local=local)
     features: dict[str, dict[str, Any]] = xpack.get("features") or {}
 
     def usable(feature: str) -> bool:

@@ -199,6 +199,22 @@ def _normal_template(body: dict[str, Any]) -> dict[str, Any]:
     return normal
 
 
+def _normal_policy(body: dict[str, Any]) -> dict[str, Any]:
+    policy = dict(body["policy"])
+    phases = {}
+    for name, phase in policy.get("phases", {}).items():
+        bare = _without(phase, {"min_age": "0ms"})
+        actions = dict(bare.get("actions", {}))
+        if "delete" in actions:
+            # A default, written down; that the action is there counts, with or without anything in it.
+            actions["delete"] = {
+                "is": True,
+                **_without(actions["delete"], {"delete_searchable_snapshot": True}),
+            }
+        phases[name] = {**bare, "actions": actions}
+    return {"policy": {**policy, "phases": phases}}
+
+
 def _normal_transform(body: dict[str, Any]) -> dict[str, Any]:
     normal = {key: value for key, value in _as_is(body).items() if key != "version"}
     source = dict(normal.get("source", {}))
@@ -259,6 +275,7 @@ def _milliseconds(value: Any) -> Any:
 
 
 _NORMAL_FORMS: dict[ObjectKind, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "lifecycle_policy": _normal_policy,
     "component_template": _normal_template,
     "index_template": _normal_template,
     "index": _normal_index,

@@ -36,6 +36,11 @@ class Wanted:
         """The checksum of the body, by which a later run knows it again."""
         return checksum(self.body)
 
+    @property
+    def only_expires(self) -> bool:
+        """Whether it is a transform that writes nothing: it is there for its retention policy."""
+        return bool(self.body.get("_meta", {}).get("only_expires"))
+
 
 @dataclass(frozen=True, slots=True)
 class Desired:

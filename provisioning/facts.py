@@ -18,6 +18,7 @@ from provisioning.names import Names
 
 # The kinds of objects as they lie in a cluster: an executor's transforms and watches are of its own kind.
 FoundKind = Literal[
+    "lifecycle_policy",
     "component_template",
     "pipeline",
     "index_template",
@@ -41,10 +42,11 @@ class Found:
 
     Attributes:
         body: as the cluster shows it, httpmon's mark included.
-        state: what is no part of the body. Index: ``aliases``, and ``oldest_ms`` (its oldest bucket) while it
-            has more than one version. Transform: ``state`` (``started``, ``stopped``, ``failed``, ...),
-            ``reason``, ``checkpoint`` (the last complete one), ``upper_ms`` (ingest time up to which it has
-            seen everything), ``progress`` (percent of a first pass), ``enabled``. Watch: ``active``.
+        state: what is no part of the body. Data stream: ``lifecycle``, where it has one. Index: ``aliases``,
+            and ``oldest_ms`` (its oldest bucket) while it has more than one version. Transform: ``state``
+            (``started``, ``stopped``, ``failed``, ...), ``reason``, ``checkpoint`` (the last complete one),
+            ``upper_ms`` (ingest time up to which it has seen everything), ``progress`` (percent of a first
+            pass), ``enabled``. Watch: ``active``.
     """
 
     body: Mapping[str, Any]
@@ -71,11 +73,13 @@ def gather_facts(engine: Engine, names: Names) -> Facts:
         "component_template": _templates(engine, "component_template", pattern),
         "pipeline": _pipelines(engine, pattern),
         "index_template": _templates(engine, "index_template", pattern),
-        "data_stream": read_data_streams(indices),
+        "data_stream": _with_lifecycle(engine, capabilities, read_data_streams(indices)),
         "index": _with_oldest(engine, read_indices(indices)),
         "scheduled_transform": _scheduled_transforms(engine, names.transform_store, indices),
         "scheduled_watch": _scheduled_watches(engine, names.watch_store, indices),
     }
+    if capabilities.index_lifecycle:
+        objects["lifecycle_policy"] = _policies(engine, pattern)
     objects["query"] = _stored_queries(engine, f"{names.prefix}-")
     objects |= _native(engine, capabilities, pattern)
     return Facts(objects)
@@ -95,6 +99,11 @@ def _pipelines(engine: Engine, pattern: str) -> dict[str, Found]:
     except NotFound:
         return {}
     return {name: Found(body) for name, body in answer.items()}
+
+
+def _policies(engine: Engine, pattern: str) -> dict[str, Found]:
+    answer: Mapping[str, Any] = engine.request("GET", f"/_ilm/policy/{pattern}")
+    return {name: Found({"policy": one["policy"]}) for name, one in answer.items()}
 
 
 def _stored_queries(engine: Engine, prefix: str) -> dict[str, Found]:
@@ -142,6 +151,16 @@ def read_data_streams(answer: Mapping[str, Any]) -> dict[str, Found]:
         if generation > newest.get(one["data_stream"], (0, None))[0]:
             newest[one["data_stream"]] = (generation, Found(body))
     return {stream: found for stream, (_, found) in newest.items()}
+
+
+def _with_lifecycle(
+    engine: Engine, capabilities: Capabilities, streams: dict[str, Found]
+) -> dict[str, Found]:
+    if not streams or not capabilities.data_stream_lifecycle:
+        return streams
+    answer = engine.request("GET", f"/_data_stream/{','.join(streams)}")
+    lifecycles = {one["name"]: one.get("lifecycle") for one in answer["data_streams"]}
+    return {name: Found(found.body, {"lifecycle": lifecycles.get(name)}) for name, found in streams.items()}
 
 
 def _with_oldest(engine: Engine, indices: dict[str, Found]) -> dict[str, Found]:

@@ -10,17 +10,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from provisioning import requests
-from provisioning.compare import differences, flat_settings, merged
+from provisioning.compare import ABSENT, Difference, differences, flat_settings, merged
 from provisioning.desired import Desired, Wanted
 from provisioning.executors import Executor
-from provisioning.facts import Facts, FoundKind
+from provisioning.facts import Facts, Found, FoundKind
+from provisioning.requests import Request
 from provisioning.stamp import ObjectKind, read_stamp
 from provisioning.steps import Options, Plan, Step, judge, named
-from provisioning.versions import index_updates, plan_versions, version_of
+from provisioning.versions import DYNAMIC_SETTINGS, index_updates, plan_expiry, plan_versions, version_of
 
 # The order in which objects depend on one another: a data stream needs its templates, and its first document
 # the pipeline; a transform needs source and destination; a watch reads what transforms write.
 _ORDER: tuple[ObjectKind, ...] = (
+    "lifecycle_policy",
     "component_template",
     "pipeline",
     "index_template",
@@ -31,8 +33,16 @@ _ORDER: tuple[ObjectKind, ...] = (
     "watch",
     "query",
 )
-PlainKind = Literal["component_template", "pipeline", "index_template", "query"]
-_PLAIN: tuple[PlainKind, ...] = ("component_template", "pipeline", "index_template", "query")
+PlainKind = Literal["lifecycle_policy", "component_template", "pipeline", "index_template", "query"]
+_PLAIN: tuple[PlainKind, ...] = (
+    "lifecycle_policy",
+    "component_template",
+    "pipeline",
+    "index_template",
+    "query",
+)
+# The setting by which an index follows a lifecycle policy.
+_POLICY = "index.lifecycle.name"
 
 _NO_OPTIONS = Options()
 
@@ -51,6 +61,11 @@ def build_plan(facts: Facts, desired: Desired, options: Options = _NO_OPTIONS) -
     steps += [
         step for group in versions for step in group if step.kind == "transform" and step.action != "remove"
     ]
+    steps += [
+        plan_expiry(facts, desired, wanted, options)
+        for wanted in desired.of_kind("transform")
+        if wanted.only_expires
+    ]
     steps += [_watch(facts, desired, wanted, options) for wanted in desired.of_kind("watch")]
     # Removals come last and in reverse, so that nothing is without what it reads or writes.
     removals = [step for group in versions for step in group if step.action == "remove"]
@@ -67,7 +82,11 @@ def _plain(kind: PlainKind, facts: Facts, desired: Desired, wanted: Wanted, opti
 
 
 def _data_stream(facts: Facts, desired: Desired, wanted: Wanted) -> Step:
-    """A data stream is made before its first document; one whose template changed goes on in a new index."""
+    """A data stream is made before its first document.
+
+    One whose template changed is changed in place where that can be done, else it goes on in a new index:
+    rarely, because what was stored but not acknowledged before that is not known again after it.
+    """
     found = facts.of_kind("data_stream").get(wanted.name)
     if found is None:
         return Step(
@@ -77,26 +96,52 @@ def _data_stream(facts: Facts, desired: Desired, wanted: Wanted) -> Step:
             "is not there",
             (requests.create_data_stream(wanted.name),),
         )
-    changes = tuple(differences("index", _effective(desired, wanted), found.body))
-    if changes:
-        return Step(
-            "data_stream",
-            wanted.name,
-            "update",
-            f"its newest index is not as its template says: {named(changes)}",
-            (requests.roll_over(wanted.name),),
-            changes,
-        )
-    return Step("data_stream", wanted.name, "unchanged", "its newest index is as its template says")
+    effective = _effective(desired, wanted)
+    changes = tuple(differences("index", effective, found.body))
+    settings = {change.path.removeprefix("settings."): change.wanted for change in changes}
+    in_place = all(DYNAMIC_SETTINGS.fullmatch(name) for name in settings)
+    policy = flat_settings(found.body.get("settings", {})).get(_POLICY)
+    if policy is not None and _POLICY not in effective["settings"] and _is_our_policy(facts, desired, policy):
+        settings[_POLICY] = None
+        changes += (Difference(f"settings.{_POLICY}", ABSENT, policy),)
+    lifecycle, lifecycle_changes = _lifecycle(wanted, found)
+    sent = []
+    if not in_place:
+        sent.append(requests.roll_over(wanted.name))
+    elif settings:
+        sent.append(requests.update_settings(wanted.name, settings))
+    changes += lifecycle_changes
+    if not changes:
+        return Step("data_stream", wanted.name, "unchanged", "its newest index is as its template says")
+    why = f"its newest index is not as its template says: {named(changes)}"
+    return Step("data_stream", wanted.name, "update", why, (*sent, *lifecycle), changes)
 
 
-def _effective(desired: Desired, wanted: Wanted) -> dict[str, object]:
+def _is_our_policy(facts: Facts, desired: Desired, name: str) -> bool:
+    policy = facts.of_kind("lifecycle_policy").get(name)
+    return policy is not None and is_ours(desired, "lifecycle_policy", policy.body)
+
+
+def _lifecycle(wanted: Wanted, found: Found) -> tuple[list[Request], tuple[Difference, ...]]:
+    """What brings a data stream's own lifecycle to its template's, which counts for new data streams only."""
+    should = wanted.body.get("template", {}).get("lifecycle")
+    there = found.state.get("lifecycle")
+    kept, keeps = (should or {}).get("data_retention"), (there or {}).get("data_retention")
+    if kept == keeps and bool(should) <= bool(there):
+        return [], ()
+    change = Difference("lifecycle.data_retention", kept or ABSENT, keeps or ABSENT)
+    if should is None:
+        return [requests.delete_lifecycle(wanted.name)], (change,)
+    return [requests.put_lifecycle(wanted.name, should)], (change,)
+
+
+def _effective(desired: Desired, wanted: Wanted) -> dict[str, dict[str, Any]]:
     """The settings and mappings that a template gives, its components' first, as the cluster merges them."""
     components = {one.name: one.body for one in desired.of_kind("component_template")}
     parts = [components[name] for name in wanted.body.get("composed_of", ()) if name in components]
     settings: dict[str, str] = {}
-    properties: dict[str, object] = {}
-    mappings: dict[str, object] = {}
+    properties: dict[str, Any] = {}
+    mappings: dict[str, Any] = {}
     for part in [*parts, wanted.body]:
         template = part.get("template", {})
         settings |= flat_settings(template.get("settings", {}))

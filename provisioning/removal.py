@@ -24,8 +24,14 @@ _ORDER: tuple[FoundKind, ...] = (
     "index_template",
     "component_template",
     "pipeline",
+    "lifecycle_policy",
 )
-_NEEDED_BY_DATA: tuple[FoundKind, ...] = ("index_template", "component_template", "pipeline")
+_NEEDED_BY_DATA: tuple[FoundKind, ...] = (
+    "index_template",
+    "component_template",
+    "pipeline",
+    "lifecycle_policy",
+)
 
 
 def build_removal_plan(facts: Facts, desired: Desired, names: Names, *, data: bool) -> Plan:

@@ -24,6 +24,7 @@ from engine.capabilities import Capabilities
 from engine.errors import SettingsError, TemplateError
 from provisioning.executors import choose_executors
 from provisioning.names import Names
+from provisioning.retention import retention_for, rollover_age
 from provisioning.settings import Settings, duration_seconds
 from provisioning.templates import BUILT_IN_PACK, Kind, Template, find_descriptions, find_templates
 
@@ -66,7 +67,8 @@ class Rendered:
 def render_all(settings: Settings, engine: Capabilities) -> list[Rendered]:
     """Render every template of every pack, in the order in which the objects depend on one another.
 
-    Stores, the scheduler's own indices, are left out where the engine runs everything itself.
+    Stores, the scheduler's own indices, are left out where the engine runs everything itself, and so is a
+    template whose output is empty.
     Raises TemplateError, or SettingsError for parameters that no template declares.
     """
     templates = find_templates(settings.packs)
@@ -78,7 +80,7 @@ def render_all(settings: Settings, engine: Capabilities) -> list[Rendered]:
     for one in rendered:
         if one.kind == "transform":
             _refuse_short_delay(one, settings)
-    return rendered
+    return [one for one in rendered if one.body]
 
 
 def _refuse_short_delay(transform: Rendered, settings: Settings) -> None:
@@ -177,6 +179,7 @@ def _render(
     **variables: Any,
 ) -> Rendered:
     name = object_name(template.kind, template.stem, settings.names)
+    retention = retention_for(settings.retention, engine)
     declared: dict[str, Parameter] = {}
 
     def parameter(
@@ -203,10 +206,13 @@ def _render(
     source = template.path.relative_to(template.pack).as_posix()
     try:
         # Read from its own pack, not by the loader's search path: an override may include what it overrides.
-        text = environment.from_string(template.path.read_text(encoding="utf-8")).render(
+        written = template.path.read_text(encoding="utf-8")
+        text = environment.from_string(written).render(
             names=settings.names,
             engine=engine,
             settings=settings,
+            retention=retention,
+            rollover_age=rollover_age,
             name=name,
             parameter=parameter,
             **variables,
@@ -223,7 +229,8 @@ def _render(
         kind=template.kind,
         stem=template.stem,
         name=name,
-        body=_parse(text, template.path),
+        # Empty on purpose, of a template that says something; an empty file is a mistake.
+        body={} if written.strip() and not text.strip() else _parse(text, template.path),
         source=Path(source) if template.pack == BUILT_IN_PACK else template.path,
         parameters=tuple(declared.values()),
         overrides=template.overrides,

@@ -21,6 +21,7 @@ _COPY_SECONDS = 3600.0
 _STOP_TIMEOUT = "30s"
 
 _PATHS: dict[str, str] = {
+    "lifecycle_policy": "/_ilm/policy",
     "component_template": "/_component_template",
     "index_template": "/_index_template",
     "pipeline": "/_ingest/pipeline",
@@ -52,12 +53,12 @@ class Request:
 
 
 def put_simple(desired: Desired, wanted: Wanted) -> Request:
-    """Make or overwrite a template, a pipeline or a stored query."""
+    """Make or overwrite a template, a pipeline, a lifecycle policy or a stored query."""
     return Request("PUT", f"{_PATHS[wanted.kind]}/{wanted.name}", desired.marked(wanted))
 
 
 def delete_simple(kind: str, name: str) -> Request:
-    """Remove a template, a pipeline, a stored query or a data stream."""
+    """Remove a template, a pipeline, a lifecycle policy, a stored query or a data stream."""
     return Request("DELETE", f"{_PATHS[kind]}/{name}", accept=(404,))
 
 
@@ -79,8 +80,18 @@ def create_index(desired: Desired, wanted: Wanted, name: str, *, alias: str | No
     return Request("PUT", f"/{name}", body)
 
 
-def update_settings(name: str, settings: Mapping[str, str]) -> Request:
-    """Change settings of an open index."""
+def put_lifecycle(data_stream: str, lifecycle: Mapping[str, Any]) -> Request:
+    """Give a data stream its lifecycle: how long its documents are kept."""
+    return Request("PUT", f"/_data_stream/{data_stream}/_lifecycle", dict(lifecycle))
+
+
+def delete_lifecycle(data_stream: str) -> Request:
+    """Let a data stream keep its documents for ever."""
+    return Request("DELETE", f"/_data_stream/{data_stream}/_lifecycle")
+
+
+def update_settings(name: str, settings: Mapping[str, str | None]) -> Request:
+    """Change settings of an open index, or of every index of a data stream; None gives the default back."""
     return Request("PUT", f"/{name}/_settings", dict(settings))
 
 

@@ -9,6 +9,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Sec
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+# What a retention says that removes nothing.
+KEEP = "keep"
 
 
 def duration_seconds(text: str) -> float:
@@ -24,6 +26,10 @@ def _duration(text: str) -> str:
     return text
 
 
+def _kept(text: str) -> str:
+    return text if text == KEEP else _duration(text)
+
+
 def _url(text: str) -> str:
     if not re.fullmatch(r"https?://[^/?#\s]+(/[^?#\s]*)?", text):
         raise ValueError("a URL looks like https://host:9200")
@@ -36,6 +42,8 @@ def _empty_is_unset(value: object) -> object:
     return None if value == "" else value
 
 
+# A duration, or ``keep``.
+Kept = Annotated[str, AfterValidator(_kept)]
 Duration = Annotated[str, AfterValidator(_duration)]
 Url = Annotated[str, AfterValidator(_url)]
 Secret = Annotated[SecretStr | None, BeforeValidator(_empty_is_unset)]

@@ -37,15 +37,12 @@ from engine.connection import Connection
 from engine.errors import SettingsError
 from provisioning.accounts import EmailAccount, PagerDutyAccount, SlackAccount
 from provisioning.names import DEFAULT_NAMESPACE, Names
-from provisioning.setting_types import Duration, Secret, SettingsGroup, Url
+from provisioning.setting_types import Duration, Kept, Secret, SettingsGroup, Url
 from provisioning.setting_types import duration_seconds as duration_seconds
 
 CONFIG_FILE = "httpmon.toml"
 ENVIRONMENT_PREFIX = "HTTPMON_"
 
-_HOUR_SECONDS = 3600.0
-# Readers take hours from the hourly tier once they are two hours old: a late line must be older than that.
-_SHORTEST_RETENTION_SECONDS = 4 * _HOUR_SECONDS
 # A data stream's namespace: lower case, none of the characters an index name refuses, no hyphen
 # (Elastic's data stream naming scheme), and short enough for every name made of it.
 _NAMESPACE = re.compile(r"[a-z0-9][a-z0-9_.]{0,31}")
@@ -122,37 +119,23 @@ class SummarySettings(SettingsGroup):
 
 
 class RetentionSettings(SettingsGroup):
-    """How long data is kept; everything for ever where nothing is set."""
+    """How long data is kept: a duration, or ``keep``. ``provisioning.retention`` has the defaults."""
 
-    raw: Duration | None = Field(None, description="how long raw documents are kept")
-    summaries: Duration | None = Field(None, description="how long 10-second summaries are kept")
-
-    @model_validator(mode="after")
-    def _each_tier_outlives_what_it_is_made_of(self) -> RetentionSettings:
-        raw = None if self.raw is None else duration_seconds(self.raw)
-        if raw is not None and raw < _SHORTEST_RETENTION_SECONDS:
-            raise ValueError(f"raw {self.raw} is less than 4h")
-        if self.summaries is None:
-            return self
-        if raw is None:
-            raise ValueError("summaries cannot expire before raw documents do: set raw, too")
-        if duration_seconds(self.summaries) < raw + _HOUR_SECONDS:
-            raise ValueError(
-                f"summaries {self.summaries} must be kept an hour longer than raw documents, {self.raw}"
-            )
-        return self
-
-    @property
-    def late_after_seconds(self) -> int | None:
-        """With what arrival lag a line is late, so that its bucket is not computed anew; None for never.
-
-        A bucket is computed from raw documents, so these must all be there still. They are for the lag of a
-        line that is not late, and for a quarter of the retention, at most a day, that the scheduler may rest.
-        """
-        if self.raw is None:
-            return None
-        kept = duration_seconds(self.raw)
-        return int(kept - min(kept / 4, 24 * _HOUR_SECONDS))
+    raw: Kept | None = Field(
+        None, description="how long raw documents are kept; 7d, for ever on the local node"
+    )
+    summaries: Kept | None = Field(
+        None, description="how long 10-second summaries are kept; 30d, for ever on the local node"
+    )
+    hourly: Kept | None = Field(
+        None, description="how long hourly summaries are kept; 730d, for ever on the local node"
+    )
+    alerts: Kept | None = Field(
+        None, description="how long alert documents are kept; 730d, for ever on the local node"
+    )
+    dead: Kept | None = Field(
+        None, description="how long lines that the engine refused are kept; 30d, for ever on the local node"
+    )
 
 
 class NodeSettings(SettingsGroup):

@@ -24,6 +24,7 @@ MANAGED_BY = "httpmon"
 
 # Where the mark lies in the body of each kind; a store or index has it in its mapping.
 _PLACES: dict[ObjectKind, tuple[str, ...]] = {
+    "lifecycle_policy": ("policy", "_meta"),
     "component_template": ("_meta",),
     "index_template": ("_meta",),
     "pipeline": ("_meta",),

@@ -11,6 +11,7 @@ from typing import Literal
 from engine.errors import TemplateError
 
 Kind = Literal[
+    "lifecycle_policy",
     "component_template",
     "index_template",
     "index",
@@ -27,6 +28,7 @@ BUILT_IN_PACK = Path(__file__).resolve().parent.parent / "templates"
 
 # Which kind of object a file makes, by its folder and what follows its stem.
 _KINDS: dict[tuple[str, str], Kind] = {
+    ("lifecycles", ""): "lifecycle_policy",
     ("indices", ".component"): "component_template",
     ("indices", ".template"): "index_template",
     ("indices", ".index"): "index",

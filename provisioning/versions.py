@@ -23,7 +23,7 @@ _VERSION_DIGITS = 6
 
 # Settings of an open index that can change (Elasticsearch reference, index modules); any other asks for a new
 # version of the index.
-_DYNAMIC_SETTINGS = re.compile(
+DYNAMIC_SETTINGS = re.compile(
     r"index\.(refresh_interval|number_of_replicas|auto_expand_replicas|default_pipeline|final_pipeline|hidden"
     r"|priority|max_result_window|lifecycle\..+|blocks\..+|mapping\.total_fields\.limit|search\..+|indexing\..+)"
 )
@@ -75,7 +75,11 @@ def plan_versions(facts: Facts, desired: Desired, wanted: Wanted, options: Optio
     obstacle = _obstacle(facts, wanted)
     if obstacle is not None:
         return [Step("index", wanted.name, "refused", obstacle)]
-    writers = [one for one in desired.of_kind("transform") if one.body["dest"]["index"] == wanted.name]
+    writers = [
+        one
+        for one in desired.of_kind("transform")
+        if one.body["dest"]["index"] == wanted.name and not one.only_expires
+    ]
     versions = _versions(facts, wanted.name)
     if not versions.found:
         return _create(facts, desired, wanted, writers, options)
@@ -102,12 +106,26 @@ def plan_versions(facts: Facts, desired: Desired, wanted: Wanted, options: Optio
         why = f"the alias {wanted.name} is not there"
     steps = [Step("index", name, "update" if sent else "unchanged", why, tuple(sent), verdict.changes)]
     steps += [
-        _writer_step(desired, writer, one, found, versions.newest, options) for writer, one, found in judged
+        _version_step(desired, writer, one, found, versions.newest, options) for writer, one, found in judged
     ]
     if versions.holder not in (None, versions.newest):
         return _finish(facts, desired, wanted, writers, versions, steps)
     older = [version for version in versions.found if version != versions.newest]
     return steps + _removals(facts, desired, wanted, writers, older, "was replaced by the version after it")
+
+
+def plan_expiry(facts: Facts, desired: Desired, wanted: Wanted, options: Options) -> Step:
+    """The step for a transform that writes nothing and only expires what others wrote: it has no versions."""
+    executor = desired.executors.transforms
+    found = _transforms(facts, desired).get(wanted.name)
+    verdict = judge(desired, wanted, found, options)
+    if found is not None and _asks_for_a_new_version(verdict):
+        again = requests.remove_transform(executor, desired.transform_store, wanted.name)
+        again += requests.create_transform(
+            desired, executor, wanted, wanted.name, wanted.body["dest"]["index"]
+        )
+        return Step("transform", wanted.name, "replace", verdict.why, tuple(again), verdict.changes)
+    return _writer_step(desired, wanted, verdict, found, wanted.name, wanted.body["dest"]["index"], options)
 
 
 def index_updates(
@@ -118,7 +136,7 @@ def index_updates(
     for change in changes:
         if change.path.startswith("settings."):
             setting = change.path.removeprefix("settings.")
-            if not _DYNAMIC_SETTINGS.fullmatch(setting):
+            if not DYNAMIC_SETTINGS.fullmatch(setting):
                 return None
             settings[setting] = flat_settings(wanted.body["settings"])[setting]
         elif not (_CHANGEABLE_MAPPING.fullmatch(change.path) or _adds_field(change)):
@@ -190,7 +208,7 @@ def _create(
         verdict, found = _judge_writer(facts, desired, writer, version, options)
         identifier = version_name(writer.name, version)
         if found is None or verdict.action == "refused":
-            steps.append(_writer_step(desired, writer, verdict, found, version, options))
+            steps.append(_version_step(desired, writer, verdict, found, version, options))
         elif _asks_for_a_new_version(verdict):
             again = requests.remove_transform(executor, desired.transform_store, identifier)
             again += requests.create_transform(desired, executor, writer, identifier, name)
@@ -202,13 +220,25 @@ def _create(
     return steps
 
 
-def _writer_step(
+def _version_step(
     desired: Desired, writer: Wanted, verdict: Verdict, found: Found | None, version: int, options: Options
+) -> Step:
+    identifier = version_name(writer.name, version)
+    index = version_name(writer.body["dest"]["index"], version)
+    return _writer_step(desired, writer, verdict, found, identifier, index, options)
+
+
+def _writer_step(
+    desired: Desired,
+    writer: Wanted,
+    verdict: Verdict,
+    found: Found | None,
+    identifier: str,
+    index: str,
+    options: Options,
 ) -> Step:
     """The step for a transform that needs no new version."""
     executor = desired.executors.transforms
-    identifier = version_name(writer.name, version)
-    index = version_name(writer.body["dest"]["index"], version)
     if found is None:
         sent = requests.create_transform(desired, executor, writer, identifier, index)
         return Step("transform", identifier, "create", verdict.why, tuple(sent))

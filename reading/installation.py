@@ -11,8 +11,9 @@ from engine.errors import EXIT_BROKEN, EXIT_DEGRADED, EXIT_DONE
 
 Level = Literal["ok", "degraded", "broken"]
 
-# Transforms of hours look once a minute; the others every second, and wait for their delay.
-_LAG_LIMITS = (("hourly", 600.0), ("late", 600.0), ("", 60.0))
+# Transforms of hours, and those that only expire, look less often; the others every second, and wait for
+# their delay.
+_LAG_LIMITS = (("hourly", 600.0), ("late", 600.0), ("expiry", 600.0), ("", 60.0))
 # A watch of httpmon's runs every 10 s.
 _WATCH_SILENCE_SECONDS = 60.0
 _UNFIT_STATES = frozenset({"failed", "failing"})

@@ -15,6 +15,7 @@ from provisioning.names import Names
 from scheduler.clock import EngineClock
 from scheduler.leadership import Leadership
 from scheduler.lease import Member
+from scheduler.retention import RetentionService
 from scheduler.transforms.service import TransformService
 from scheduler.watches.claims import Claims
 from scheduler.watches.kinds import Outside
@@ -26,6 +27,8 @@ _log = logging.getLogger("httpmon.scheduler")
 _TRANSFORMS_SECONDS = 0.1
 _FIRST_BACK_OFF_SECONDS = 0.5
 _LONGEST_BACK_OFF_SECONDS = 15.0
+# How often it looks whether a data stream has something that is too old.
+_RETENTION_SECONDS = 60.0
 # With `once`: how often it looks whether all is done.
 _ONCE_SECONDS = 0.05
 # How often it looks whether it still holds the lease.
@@ -170,6 +173,9 @@ class _Session:
     ) -> None:
         self._held = held
         self._transforms = TransformService(engine, names) if transforms else None
+        # Only with transforms does it know what may be removed: what they have seen.
+        self._retention = RetentionService(engine, names) if transforms else None
+        self._retained_at = float("-inf")
         passed = self._transforms.passed if self._transforms else None
         self._watches = (
             WatchService(
@@ -221,6 +227,7 @@ class _Session:
     def run_once(self, stop: threading.Event) -> None:
         """Execute all that is due, until nothing is or ``stop`` is set. Raises EngineError."""
         self._summarise_all(stop)
+        self._remove_what_is_too_old()
         if self._watches is None:
             return
         while not stop.is_set():
@@ -265,7 +272,19 @@ class _Session:
         for result in self._transforms.tick():
             if result.outcome in ("retrying", "failed"):
                 _log.warning("transform %s: %s: %s", result.identifier, result.outcome, result.reason)
+        if begun - self._retained_at >= _RETENTION_SECONDS:
+            self._retained_at = begun
+            self._remove_what_is_too_old()
         self._over.wait(max(0.0, _TRANSFORMS_SECONDS - (time.monotonic() - begun)))
+
+    def _remove_what_is_too_old(self) -> None:
+        if self._retention is None or self._transforms is None:
+            return
+        try:
+            for done in self._retention.turn(list(self._transforms.uppers().values())):
+                _log.info("%s", done)
+        except EngineError as error:  # transforms go on meanwhile
+            _log.warning("retention: %s; trying again in a minute", error)
 
     def _watches_turn(self) -> None:
         assert self._watches is not None  # noqa: S101 - the thread exists only with them

@@ -14,7 +14,8 @@ from typing import Any
 from engine.client import Engine
 from engine.errors import NotFound
 from provisioning.names import Names
-from provisioning.settings import RetentionSettings, duration_seconds
+from provisioning.retention import Retention
+from provisioning.settings import duration_seconds
 from scheduler.transforms.body import GroupSource, TransformBody, parse_body
 from scheduler.transforms.control import Control
 from scheduler.transforms.destination import Destination
@@ -62,7 +63,7 @@ class Audit:
 def reconcile(
     engine: Engine,
     control: Control,
-    retention: RetentionSettings,
+    retention: Retention,
     start: datetime,
     end: datetime,
     *,
@@ -206,7 +207,7 @@ def _bucket_of(body: TransformBody) -> GroupSource | None:
     return dates[0] if fits and "fixed_interval" in dates[0].specification else None
 
 
-def _source_begins(retention: RetentionSettings, now: int) -> int:
+def _source_begins(retention: Retention, now: int) -> int:
     """From when on the sources are surely whole; an hour more, for the buckets that are longest."""
     if retention.raw is None:
         return 0

@@ -72,6 +72,7 @@ class TransformRunner:
         if self.state.running is None:
             self._begin(now)
         if self.state.running is None:
+            self._expire(now)
             return False
         if self._pages is None:
             self._pages = self._page_writer(self.state.running)

@@ -131,22 +131,3 @@ def test_parameters_on_the_command_line(assignment: str, parts: tuple[str, str, 
 def test_a_parameter_without_its_template_is_refused(assignment: str) -> None:
     with pytest.raises(SettingsError, match=r"write it as TEMPLATE\.PARAMETER=VALUE"):
         parse_parameter(assignment)
-
-
-@pytest.mark.parametrize(
-    ("retention", "problem"),
-    [
-        ({"raw": "3h"}, "raw 3h is less than 4h"),
-        ({"summaries": "30d"}, "summaries cannot expire before raw documents do: set raw, too"),
-        ({"raw": "7d", "summaries": "7d"}, "summaries 7d must be kept an hour longer than raw documents, 7d"),
-    ],
-)
-def test_a_retention_that_would_lose_hits_is_refused(retention: dict[str, str], problem: str) -> None:
-    with pytest.raises(SettingsError, match=problem):
-        load_settings(None, {f"retention.{name}": value for name, value in retention.items()})
-
-
-@pytest.mark.parametrize(("raw", "late"), [(None, None), ("4h", 3 * 3600), ("7d", 6 * 86_400)])
-def test_a_line_is_late_while_its_raw_documents_are_surely_there(raw: str | None, late: int | None) -> None:
-    settings = load_settings(None, {"retention.raw": raw}).settings
-    assert settings.retention.late_after_seconds == late
