@@ -1,40 +1,42 @@
 """Kibana's saved objects, made of short descriptions in ``templates/kibana/`` and of the saved queries. Pure.
 
-The shapes are those that a real Kibana 8.3 imported and showed, and the versions are those that let one file
-import from 8.3 through 9.x: each line says ``coreMigrationVersion`` and its type's ``migrationVersion``.
-Lens state lies under ``indexpattern``, the name that older editors know, and every id is fixed, so that an
-import replaces what the last one made.
+The shapes are those that a real Kibana 8.3 imported and showed. Every id is fixed, so that an import replaces
+what the last one made. Panels are in ``lens`` and ``timeseries``, versions in ``saved_object``.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from engine.errors import TemplateError
+from provisioning.lens import lens_panel
 from provisioning.names import Names
 from provisioning.queries import SavedQuery, parse_query
 from provisioning.rendering import render_kibana, render_queries
+from provisioning.saved_object import (
+    CORE_VERSION,
+    TYPE_VERSIONS,
+    SavedObject,
+    known_view,
+    reference,
+    saved_object,
+    view_id,
+)
 from provisioning.settings import Settings
+from provisioning.timeseries import timeseries_panel
 
-CORE_VERSION = "8.3.0"
-# What Kibana 8.3 calls the current version of each type.
-TYPE_VERSIONS = {
-    "index-pattern": "8.0.0",
-    "search": "8.0.0",
-    "query": "8.0.0",
-    "lens": "8.3.0",
-    "dashboard": "8.3.0",
-}
 # Kibana's dashboards have this many columns.
 GRID_COLUMNS = 48
+# What a control calls the reference to its data view, by its type. Kibana 8.3 looks for a range slider's
+# under the name of a list's, newer ones under its own.
+_CONTROL_VIEWS = {
+    "optionsListControl": ("optionsListDataView",),
+    "rangeSliderControl": ("optionsListDataView", "rangeSliderDataView"),
+}
 _SEARCH_INDEX = "kibanaSavedObjectMeta.searchSourceJSON.index"
-_PICTURES = {"area": "area", "bars": "bar_stacked", "lines": "line"}
-_NUMBERS = ("sum", "max", "average", "count", "percentile")
-
-SavedObject = dict[str, Any]
-Reference = dict[str, str]
 
 
 def installation_objects(settings: Settings) -> list[SavedObject]:
@@ -87,8 +89,11 @@ def saved_objects(
     boards: list[SavedObject] = []
     for stem, board in dashboards.items():
         try:
-            made = [_lens(names, stem, panel, known) for panel in board["panels"] if "search" not in panel]
-            panels += made
+            panels += [
+                _PANELS[_panel_type(panel)](names, stem, panel, known)
+                for panel in board["panels"]
+                if "search" not in panel
+            ]
             boards.append(_dashboard(names, stem, board, known))
         except (KeyError, ValueError) as error:
             raise TemplateError(f"kibana/{stem}.dashboard.json.j2: {error}") from None
@@ -135,6 +140,8 @@ def _needed(one: SavedObject) -> set[str]:
     attributes = one["attributes"]
     if one["type"] == "search":
         return {_SEARCH_INDEX}
+    if one["type"] == "visualization":
+        return set(re.findall(r'"index_pattern_ref_name": "([^"]+)"', attributes["visState"]))
     if one["type"] == "lens":
         layers = attributes["state"]["datasourceStates"]["indexpattern"]["layers"]
         return {
@@ -146,38 +153,20 @@ def _needed(one: SavedObject) -> set[str]:
         controls = json.loads(attributes["controlGroupInput"]["panelsJSON"])
         return {
             *(f"{panel['panelIndex']}:{panel['panelRefName']}" for panel in panels),
-            *(f"controlGroup_{identity}:optionsListDataView" for identity in controls),
+            *(
+                f"controlGroup_{identity}:{name}"
+                for identity, one in controls.items()
+                for name in _CONTROL_VIEWS[one["type"]]
+            ),
         }
     return set()
 
 
-def _object(kind: str, identity: str, attributes: dict[str, Any], references: list[Reference]) -> SavedObject:
-    return {
-        "type": kind,
-        "id": identity,
-        "attributes": attributes,
-        "references": references,
-        "migrationVersion": {kind: TYPE_VERSIONS[kind]},
-        "coreMigrationVersion": CORE_VERSION,
-    }
-
-
-def _reference(name: str, kind: str, identity: str) -> Reference:
-    return {"name": name, "type": kind, "id": identity}
-
-
-def _view_id(names: Names, view: str) -> str:
-    return names.of(f"view-{view}")
-
-
-def _known_view(view: str, known: set[str]) -> str:
-    if view not in known:
-        raise ValueError(f"there is no data view {view!r}; there are {', '.join(sorted(known))}")
-    return view
-
-
 def _data_view(names: Names, given: Mapping[str, Any]) -> SavedObject:
-    formats = {field: {"id": kind} for field, kind in given.get("formats", {}).items()}
+    formats = {
+        field: {"id": kind} if isinstance(kind, str) else kind
+        for field, kind in given.get("formats", {}).items()
+    }
     attributes = {
         "title": given["title"],
         "name": given["name"],
@@ -190,10 +179,10 @@ def _data_view(names: Names, given: Mapping[str, Any]) -> SavedObject:
         "typeMeta": "{}",
         "allowNoIndex": True,
     }
-    return _object("index-pattern", _view_id(names, given["id"]), attributes, [])
+    return saved_object("index-pattern", view_id(names, given["id"]), attributes, [])
 
 
-def _session(names: Names, query: SavedQuery, view_id: str) -> list[SavedObject]:
+def _session(names: Names, query: SavedQuery, view: str) -> list[SavedObject]:
     """The Discover session of a query, and its KQL for the query bar."""
     kql, columns = query.discover or ("", ())
     bar = {"query": kql, "language": "kuery"}
@@ -214,178 +203,27 @@ def _session(names: Names, query: SavedQuery, view_id: str) -> list[SavedObject]
         "filters": [],
     }
     return [
-        _object(
+        saved_object(
             "search",
             names.of(f"session-{query.name}"),
             attributes,
-            [_reference(_SEARCH_INDEX, "index-pattern", view_id)],
+            [reference(_SEARCH_INDEX, "index-pattern", view)],
         ),
-        _object("query", names.of(f"query-{query.name}"), saved_query, []),
+        saved_object("query", names.of(f"query-{query.name}"), saved_query, []),
     ]
-
-
-# -- Lens -----------------------------------------------------------------------------------------------
-
-
-def _lens(names: Names, stem: str, panel: Mapping[str, Any], known: set[str]) -> SavedObject:
-    view_id = _view_id(names, _known_view(panel["view"], known))
-    columns: dict[str, dict[str, Any]] = {}
-    if panel.get("over_time"):
-        columns["time"] = _time_column()
-    if "split" in panel:
-        columns["split"] = _terms_column(panel["split"], "n0")
-    numbers = {f"n{position}": _number_column(one) for position, one in enumerate(panel["numbers"])}
-    # Kibana makes the groups in this order: split first, then by time.
-    order = [name for name in ("split", "time") if name in columns] + list(numbers)
-    layers: dict[str, Any] = {
-        "main": {"columnOrder": order, "columns": {**columns, **numbers}, "incompleteColumns": {}}
-    }
-    visualization, kind = _visualization(panel, columns, list(numbers))
-    if "threshold" in panel:
-        layers["threshold"] = {
-            "columnOrder": ["limit"],
-            "columns": {"limit": _static_column(panel["threshold"])},
-            "incompleteColumns": {},
-        }
-        visualization["layers"].append(_threshold_layer())
-    attributes = {
-        "title": f"{panel['title']} ({names.prefix})",
-        "description": "",
-        "visualizationType": kind,
-        "state": {
-            "datasourceStates": {"indexpattern": {"layers": layers}},
-            "visualization": visualization,
-            "query": {"query": panel.get("kql", ""), "language": "kuery"},
-            "filters": [],
-        },
-    }
-    names_of_references = [
-        "indexpattern-datasource-current-indexpattern",
-        *(f"indexpattern-datasource-layer-{layer}" for layer in layers),
-    ]
-    return _object(
-        "lens",
-        names.of(f"panel-{stem}-{panel['id']}"),
-        attributes,
-        [_reference(name, "index-pattern", view_id) for name in names_of_references],
-    )
-
-
-def _time_column() -> dict[str, Any]:
-    return {
-        "label": "@timestamp",
-        "dataType": "date",
-        "operationType": "date_histogram",
-        "sourceField": "@timestamp",
-        "isBucketed": True,
-        "scale": "interval",
-        "params": {"interval": "auto", "includeEmptyRows": True},
-    }
-
-
-def _terms_column(split: Mapping[str, Any], order_by: str) -> dict[str, Any]:
-    return {
-        "label": split["field"],
-        "customLabel": True,
-        "dataType": "string",
-        "operationType": "terms",
-        "scale": "ordinal",
-        "sourceField": split["field"],
-        "isBucketed": True,
-        "params": {
-            "size": split["size"],
-            "orderBy": {"type": "column", "columnId": order_by},
-            "orderDirection": "desc",
-            "otherBucket": True,
-            "missingBucket": False,
-            "parentFormat": {"id": "terms"},
-        },
-    }
-
-
-def _number_column(given: Mapping[str, Any]) -> dict[str, Any]:
-    operation = next((name for name in _NUMBERS if name in given), None)
-    if operation is None:
-        raise ValueError(f"a number is one of {', '.join(_NUMBERS)}: {json.dumps(dict(given))}")
-    column: dict[str, Any] = {
-        "label": given["label"],
-        "customLabel": True,
-        "dataType": "date" if given.get("max") == "@timestamp" else "number",
-        "operationType": operation,
-        "isBucketed": False,
-        "scale": "ratio",
-        "sourceField": given[operation],
-    }
-    if operation == "count":
-        column["sourceField"] = "___records___"
-        if given["count"]:
-            column["filter"] = {"language": "kuery", "query": given["count"]}
-    if operation == "percentile":
-        column |= {"sourceField": given["of"], "params": {"percentile": given["percentile"]}}
-    if given.get("per_second"):
-        column["timeScale"] = "s"
-    return column
-
-
-def _static_column(value: float) -> dict[str, Any]:
-    return {
-        "label": "threshold",
-        "customLabel": True,
-        "dataType": "number",
-        "operationType": "static_value",
-        "isStaticValue": True,
-        "isBucketed": False,
-        "scale": "ratio",
-        "params": {"value": f"{value:g}"},
-        "references": [],
-    }
-
-
-def _threshold_layer() -> dict[str, Any]:
-    look = {"axisMode": "left", "color": "#d55e00", "lineStyle": "dashed", "lineWidth": 2}
-    return {
-        "layerId": "threshold",
-        "layerType": "referenceLine",
-        "accessors": ["limit"],
-        "yConfig": [{"forAccessor": "limit", **look}],
-    }
-
-
-def _visualization(
-    panel: Mapping[str, Any], columns: Mapping[str, Any], numbers: list[str]
-) -> tuple[dict[str, Any], str]:
-    picture = panel["picture"]
-    if picture == "metric":
-        return {"layerId": "main", "layerType": "data", "accessor": numbers[0]}, "lnsMetric"
-    if picture == "table":
-        return {
-            "layerId": "main",
-            "layerType": "data",
-            "columns": [{"columnId": name} for name in [*columns, *numbers]],
-            "sorting": {"columnId": numbers[0], "direction": "desc"},
-            "paging": {"enabled": True, "size": 10},
-        }, "lnsDatatable"
-    if picture not in _PICTURES:
-        raise ValueError(f"a picture is metric, table, {', '.join(_PICTURES)}, not {picture}")
-    layer = {
-        "layerId": "main",
-        "layerType": "data",
-        "seriesType": _PICTURES[picture],
-        "xAccessor": "time",
-        "accessors": numbers,
-    }
-    if "split" in columns:
-        layer["splitAccessor"] = "split"
-    return {
-        "legend": {"isVisible": True, "position": "bottom"},
-        "valueLabels": "hide",
-        "fittingFunction": "Linear" if picture == "lines" else "None",
-        "preferredSeriesType": _PICTURES[picture],
-        "layers": [layer],
-    }, "lnsXY"
 
 
 # -- dashboards -----------------------------------------------------------------------------------------
+
+
+_PANELS = {"lens": lens_panel, "visualization": timeseries_panel}
+
+
+def _panel_type(panel: Mapping[str, Any]) -> str:
+    """The type of the object that shows a panel: Lens draws all but what it cannot in Kibana 8.3."""
+    if "search" in panel:
+        return "search"
+    return "visualization" if panel["picture"] == "timeline" else "lens"
 
 
 def _dashboard(names: Names, stem: str, board: Mapping[str, Any], known: set[str]) -> SavedObject:
@@ -396,7 +234,7 @@ def _dashboard(names: Names, stem: str, board: Mapping[str, Any], known: set[str
         x, y, width, height = panel["place"]
         if x + width > GRID_COLUMNS:
             raise ValueError(f"the panel {index} reaches beyond column {GRID_COLUMNS}")
-        kind = "search" if "search" in panel else "lens"
+        kind = _panel_type(panel)
         target = names.of(f"session-{panel['search']}" if kind == "search" else f"panel-{stem}-{index}")
         panels.append(
             {
@@ -409,26 +247,33 @@ def _dashboard(names: Names, stem: str, board: Mapping[str, Any], known: set[str
                 "panelRefName": f"panel_{index}",
             }
         )
-        references.append(_reference(f"{index}:panel_{index}", kind, target))
+        references.append(reference(f"{index}:panel_{index}", kind, target))
     controls = {}
     for position, control in enumerate(board.get("controls", [])):
         identity = f"c{position}"
+        # Before Kibana 8.9 a list of values shows an error for a number.
+        kind, chosen = (
+            ("rangeSliderControl", {"value": ["", ""]})
+            if control.get("number")
+            else ("optionsListControl", {"selectedOptions": []})
+        )
         controls[identity] = {
             "order": position,
             "width": "medium",
-            "type": "optionsListControl",
+            "type": kind,
             "explicitInput": {
                 "id": identity,
                 "title": control["title"],
                 "fieldName": control["field"],
-                "selectedOptions": [],
                 "enhancements": {},
+                **chosen,
             },
         }
-        view_id = _view_id(names, _known_view(control["view"], known))
-        references.append(
-            _reference(f"controlGroup_{identity}:optionsListDataView", "index-pattern", view_id)
-        )
+        view = view_id(names, known_view(control["view"], known))
+        references += [
+            reference(f"controlGroup_{identity}:{name}", "index-pattern", view)
+            for name in _CONTROL_VIEWS[kind]
+        ]
     ignored = dict.fromkeys(("ignoreFilters", "ignoreQuery", "ignoreTimerange", "ignoreValidations"), False)
     attributes = {
         "title": board["title"],
@@ -451,4 +296,4 @@ def _dashboard(names: Names, stem: str, board: Mapping[str, Any], known: set[str
             "searchSourceJSON": json.dumps({"query": {"query": "", "language": "kuery"}, "filter": []})
         },
     }
-    return _object("dashboard", names.of(f"dashboard-{stem}"), attributes, references)
+    return saved_object("dashboard", names.of(f"dashboard-{stem}"), attributes, references)
