@@ -8,17 +8,29 @@ from typing import Any
 
 from engine.client import Engine
 from engine.errors import NotFound, NotProvisioned
-from provisioning.executors import choose_executors
+from provisioning.executors import Executors, choose_executors
 from provisioning.installation import plan_installation
 from provisioning.names import Names
 from provisioning.settings import Settings
 from reading.alerts import parse_time
 from reading.buckets import last_complete_end
 from reading.console import read_tick
-from reading.installation import Installation, Tier, TransformState, WatchState
+from reading.installation import (
+    Installation,
+    Schedulers,
+    SchedulerState,
+    Tier,
+    TransformState,
+    WatchState,
+)
 from reading.tick import Question, Tick
+from scheduler.leadership import read_lease, read_standbys
 from scheduler.transforms.control import control_of
 from scheduler.transforms.reconcile import AUDIT_ID
+from scheduler.watches.definition import parse_watch
+from scheduler.watches.fields import WatchInvalid
+from scheduler.watches.store import WatchStore
+from scheduler.watches.trouble import trouble_of_status
 
 # A kind of data by what its indices' names begin with, behind the prefix; the longer first.
 _BLOCK = "index.blocks.read_only_allow_delete"
@@ -63,6 +75,7 @@ def read_installation(engine: Engine, settings: Settings) -> Installation:
             for state in (_watch(engine, names, name, executors.watches) for name in watches)
             if state is not None
         ),
+        schedulers=_schedulers(engine, names, executors),
         tiers=tiers,
         newest_summary=tick.newest_summary if tick else None,
         newest_hit=tick.newest_hit if tick else None,
@@ -124,26 +137,69 @@ def _tier(index: str, names: Names) -> str | None:
 
 def _watch(engine: Engine, names: Names, name: str, executor: str) -> WatchState | None:
     """What is remembered of a watch; None if it is not installed."""
+    skipped: int | None = None
+    last: datetime | None = None
     try:
         if executor == "native":
             answer = engine.request("GET", f"/_watcher/watch/{name}")
             status: Mapping[str, Any] = answer["status"]
             active = bool(status.get("state", {}).get("active", True))
+            body = answer["watch"]
+            trouble = trouble_of_status(status)
         else:
             definition = engine.request("GET", f"/{names.watch_store}/_doc/{name}")
             active = bool(definition["_source"].get("active", True))
-            status = _scheduled_status(engine, names, name)
+            body = definition["_source"]["body"]
+            progress = WatchStore(engine, names).progress(name)
+            # A run that failed before its condition does not count as a check, as in Watcher; but it ran.
+            last = progress.last if progress.status else None
+            status, trouble, skipped = progress.status or {}, progress.trouble, progress.skipped
     except NotFound:
         return None
     checked = status.get("last_checked")
+    ran = [
+        moment for moment in (last, None if checked is None else parse_time(checked)) if moment is not None
+    ]
     return WatchState(
-        name, active, None if checked is None else parse_time(checked), str(status.get("execution_state", ""))
+        name,
+        active,
+        max(ran, default=None),
+        str(status.get("execution_state", "")),
+        trouble,
+        skipped,
+        _next_run(name, body, last),
     )
 
 
-def _scheduled_status(engine: Engine, names: Names, name: str) -> Mapping[str, Any]:
+def _next_run(name: str, body: Mapping[str, Any], last: datetime | None) -> datetime | None:
+    """The scheduled time behind the last run; None if there is none or it cannot be told."""
+    if last is None:
+        return None
     try:
-        answer = engine.request("GET", f"/{names.watch_store}/_doc/{name}:status")
-    except NotFound:  # it never ran
-        return {}
-    return answer["_source"].get("status") or {}
+        return parse_watch(name, dict(body)).schedule.next_after(last)
+    except WatchInvalid:
+        return None
+
+
+def _schedulers(engine: Engine, names: Names, executors: Executors) -> Schedulers | None:
+    """Who holds the lease and who stands by; None where there is nothing for them to do."""
+    if not executors.scheduler_needed:
+        return None
+    store = names.watch_store if executors.watches == "scheduler" else names.transform_store
+    try:
+        lease = read_lease(engine, store)
+    except NotFound:
+        return Schedulers()
+    if lease is None or lease.holder is None:
+        return Schedulers()
+    now = engine.now()
+    silent = (now - lease.renewed_at).total_seconds()
+    return Schedulers(
+        leader=SchedulerState(lease.holder.host, lease.holder.pid, max(0.0, silent)),
+        term=lease.term,
+        since=lease.since,
+        standbys=tuple(
+            SchedulerState(one.member.host, one.member.pid, max(0.0, (now - one.seen_at).total_seconds()))
+            for one in read_standbys(engine, store, now)
+        ),
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from engine.errors import EXIT_BROKEN, EXIT_DEGRADED, EXIT_DONE
@@ -14,8 +14,12 @@ Level = Literal["ok", "degraded", "broken"]
 # Transforms of hours, and those that only expire, look less often; the others every second, and wait for
 # their delay.
 _LAG_LIMITS = (("hourly", 600.0), ("late", 600.0), ("expiry", 600.0), ("", 60.0))
-# A watch of httpmon's runs every 10 s.
-_WATCH_SILENCE_SECONDS = 60.0
+# A lease that stands still for 8 s is taken over, within 15 s.
+_SCHEDULER_SILENCE_SECONDS = 20.0
+# So long after its time a watch should have run.
+_WATCH_LATE = timedelta(seconds=60)
+_HISTORY = "its runs are recorded in the watch history"
+_LONGEST_TROUBLE = 200
 _UNFIT_STATES = frozenset({"failed", "failing"})
 
 
@@ -31,12 +35,52 @@ class TransformState:
 
 @dataclass(frozen=True, slots=True)
 class WatchState:
-    """One watch: its id, whether it is active, when it was last looked at, and how that went."""
+    """One watch: its id, whether it is active, when it was last looked at, and how that went.
+
+    Attributes:
+        trouble: what is wrong with it, or "".
+        skipped: scheduled runs that were left out, ever; None where the engine runs it and does not count.
+        next_run: the scheduled time behind the last run; None if unknown.
+    """
 
     identifier: str
     active: bool
     last_checked: datetime | None
     state: str
+    trouble: str = ""
+    skipped: int | None = None
+    next_run: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerState:
+    """One scheduler: its host and process, and how long ago it was heard of, by the engine's clock."""
+
+    host: str
+    pid: int
+    silent_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Schedulers:
+    """Who executes what the engine does not.
+
+    Attributes:
+        leader: who holds the lease; None if it was given back or never taken.
+        term: counts those who held it.
+        since: when the leader took it.
+        standbys: who would take over.
+    """
+
+    leader: SchedulerState | None = None
+    term: int = 0
+    since: datetime | None = None
+    standbys: tuple[SchedulerState, ...] = ()
+
+    @property
+    def executes(self) -> bool:
+        """Whether the leader is alive, as far as its lease tells."""
+        return self.leader is not None and self.leader.silent_seconds <= _SCHEDULER_SILENCE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +107,7 @@ class Installation:
         missing: names of objects that should be there and are not.
         changed: names of objects that are not as rendered.
         transforms, watches: each one's state.
+        schedulers: who executes; None where the engine does it all.
         tiers: what the data takes.
         newest_summary: start of the newest summarised bucket; None while there is none.
         newest_hit: event time of the newest hit; None while there is none.
@@ -83,6 +128,7 @@ class Installation:
     changed: tuple[str, ...] = ()
     transforms: tuple[TransformState, ...] = ()
     watches: tuple[WatchState, ...] = ()
+    schedulers: Schedulers | None = None
     tiers: tuple[Tier, ...] = ()
     newest_summary: datetime | None = None
     newest_hit: datetime | None = None
@@ -106,6 +152,7 @@ def findings(installation: Installation) -> list[Finding]:
     found = [
         *_object_findings(installation),
         *_data_findings(installation),
+        *_scheduler_findings(installation),
         *_transform_findings(installation),
         *_watch_findings(installation),
     ]
@@ -150,6 +197,17 @@ def _data_findings(installation: Installation) -> Iterable[Finding]:
         yield Finding("broken", f"writing is blocked: {', '.join(blocked)}", mend)
 
 
+def _scheduler_findings(installation: Installation) -> Iterable[Finding]:
+    schedulers = installation.schedulers
+    if schedulers is None or schedulers.executes:
+        return
+    what = "no scheduler executes"
+    if schedulers.leader is not None:
+        last = schedulers.leader
+        what += f"; process {last.pid} on {last.host} was heard of {last.silent_seconds:.0f} s ago"
+    yield Finding("degraded", what, "start httpmon scheduler")
+
+
 def _transform_findings(installation: Installation) -> Iterable[Finding]:
     runner = _runner(installation.transforms_by)
     running = []
@@ -179,14 +237,22 @@ def _watch_findings(installation: Installation) -> Iterable[Finding]:
         if not one.active:
             yield Finding("degraded", f"{what} is not active", "somebody deactivated it")
             continue
-        if one.last_checked is None:
+        if one.state in _UNFIT_STATES:
+            yield Finding("broken", f"{what} fails{_because(one.trouble)}", _HISTORY)
+        elif one.last_checked is None and one.trouble:
+            yield Finding("broken", f"{what}{_because(one.trouble)}", "mend it, and run httpmon provision")
+        elif one.last_checked is None:
             yield Finding("degraded", f"{what} never ran", runner)
-            continue
-        seconds = (installation.read_at - one.last_checked).total_seconds()
-        if seconds > _WATCH_SILENCE_SECONDS:
+        elif one.trouble:
+            yield Finding("degraded", f"{what}{_because(one.trouble)}", _HISTORY)
+        elif installation.read_at - (one.next_run or one.last_checked) > _WATCH_LATE:
+            seconds = (installation.read_at - one.last_checked).total_seconds()
             yield Finding("degraded", f"{what} ran last {seconds:.0f} s ago", runner)
-        elif one.state in _UNFIT_STATES:
-            yield Finding("broken", f"{what} fails", "its runs are recorded in the watch history")
+
+
+def _because(trouble: str) -> str:
+    # The engine's own words may be a page long.
+    return f": {trouble[:_LONGEST_TROUBLE]}" if trouble else ""
 
 
 def _runner(executor: str) -> str:

@@ -16,6 +16,8 @@ from reading.tick import STATUS_CLASSES, SectionCounts, Tick
 
 _NAME_WIDTH = 32
 _MESSAGE_WIDTH = 160
+# Names of failing watches that are shown.
+_MOST_FAILING = 3
 # From this age on the summaries are called old: the default window of the high-traffic rule.
 _OLD_SECONDS = 120
 
@@ -50,7 +52,17 @@ def freshness_lines(tick: Tick, *, now: datetime, zone: tzinfo | None) -> list[s
     if tick.newest_hit is not None:
         facts.append(f"newest hit {near_time(tick.newest_hit, now, zone)}")
     facts.append(f"unparsed lines {tick.unparsed:,} (+{tick.unparsed_now:,})")
-    return ["; ".join(facts), *_advice(tick, now, zone)]
+    return ["; ".join(facts), *_failing(tick), *_advice(tick, now, zone)]
+
+
+def _failing(tick: Tick) -> list[str]:
+    if not tick.failing:
+        return []
+    names = ", ".join(printable(name, _NAME_WIDTH) for name in tick.failing[:_MOST_FAILING])
+    more = len(tick.failing) - _MOST_FAILING
+    rest = f" and {more} more" if more > 0 else ""
+    noun = "watch fails" if len(tick.failing) == 1 else "watches fail"
+    return [f"{len(tick.failing)} {noun}: {names}{rest}; see httpmon status"]
 
 
 def open_state(operations: Operations, alert: Alert, moment: datetime) -> str:

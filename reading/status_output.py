@@ -10,7 +10,15 @@ from typing import Any
 from tabulate import tabulate
 
 from reading.buckets import summary_age
-from reading.installation import Finding, Installation, WatchState, exit_code, verdict
+from reading.installation import (
+    Finding,
+    Installation,
+    Schedulers,
+    SchedulerState,
+    WatchState,
+    exit_code,
+    verdict,
+)
 from reading.plain import bytes_text, duration_text, local_time
 from reading.printable import printable
 from reading.tick_json import utc_text
@@ -27,6 +35,7 @@ def status_text(installation: Installation, found: list[Finding], zone: tzinfo |
             "executors",
             f"transforms by {_by(installation.transforms_by)}, watches by {_by(installation.watches_by)}",
         ),
+        *_schedulers(installation.schedulers, zone),
         ("objects", _objects(installation)),
         ("newest summary", _age(installation.newest_summary, installation.read_at, zone, bucket=True)),
         ("newest hit", _age(installation.newest_hit, installation.read_at, zone, bucket=False)),
@@ -48,10 +57,16 @@ def status_text(installation: Installation, found: list[Finding], zone: tzinfo |
         parts.append(_table(rows, ("transform", "state", "lag"), ("left", "left", "right")))
     if installation.watches:
         watches = [
-            (one.identifier, (one.state or "-") if one.active else "not active", _last_run(one, installation))
+            (
+                one.identifier,
+                (one.state or "-") if one.active else "not active",
+                _last_run(one, installation),
+                "-" if one.skipped is None else f"{one.skipped:,}",
+            )
             for one in installation.watches
         ]
-        parts.append(_table(watches, ("watch", "last run", "when"), ("left", "left", "right")))
+        heads = ("watch", "last run", "when", "left out")
+        parts.append(_table(watches, heads, ("left", "left", "right", "right")))
     if installation.tiers:
         tiers = [
             (tier.name, f"{tier.documents:,}", bytes_text(tier.bytes), "BLOCKED" if tier.read_only else "")
@@ -67,6 +82,26 @@ def status_object(installation: Installation, found: list[Finding]) -> dict[str,
     listed = [dataclasses.asdict(one) for one in found]
     shown = {"status": level, "exit_code": exit_code(level), "findings": listed}
     return {**shown, **_json(dataclasses.asdict(installation))}
+
+
+def _schedulers(schedulers: Schedulers | None, zone: tzinfo | None) -> list[tuple[str, str]]:
+    if schedulers is None:
+        return []
+    leader = schedulers.leader
+    if leader is None:
+        return [("scheduler", "none executes")]
+    since = "" if schedulers.since is None else f" since {local_time(schedulers.since, zone)}"
+    told = f"{_process(leader)}{since}, term {schedulers.term}"
+    if not schedulers.executes:
+        told += f", silent for {duration_text(leader.silent_seconds)}"
+    lines = [("scheduler", told)]
+    if schedulers.standbys:
+        lines.append(("stand by", ", ".join(map(_process, schedulers.standbys))))
+    return lines
+
+
+def _process(one: SchedulerState) -> str:
+    return f"process {one.pid} on {printable(one.host)}"
 
 
 def _last_run(watch: WatchState, installation: Installation) -> str:

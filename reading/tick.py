@@ -123,6 +123,7 @@ class Tick:
         newest_summary: start of the newest summarised bucket; None while there is none.
         newest_hit: event time of the newest raw hit; None while there is none.
         unparsed: lines that could not be parsed, overall and arrived in the interval.
+        failing: the watches of the scheduler that fail, by name; the engine's own are not asked for here.
     """
 
     question: Question
@@ -146,6 +147,7 @@ class Tick:
     newest_hit: datetime | None
     unparsed: int
     unparsed_now: int
+    failing: tuple[str, ...] = ()
 
     def named(self, most: int) -> tuple[tuple[tuple[str, SectionCounts], ...], SectionCounts, int]:
         """The first ``most`` sections, all others together, and how many of those had hits."""
@@ -168,6 +170,7 @@ def tick_searches(names: Names, question: Question) -> list[Search]:
         (search_header(names.raw, may_be_absent=True), _newest_hit()),
         (search_header(names.raw, may_be_absent=True), _unparsed()),
         (search_header(names.raw, may_be_absent=True), _unparsed(between(question.start, question.end))),
+        (search_header(names.watch_store, may_be_absent=True), _failing_watches()),
     ]
 
 
@@ -184,6 +187,7 @@ def shape_tick(question: Question, answers: Sequence[Mapping[str, Any]]) -> Tick
         newest_hit,
         unparsed,
         unparsed_now,
+        watches,
     ) = answers
     named, total, distinct = _shape_sections(sections["aggregations"], question)
     counts_by_bucket = {
@@ -221,6 +225,7 @@ def shape_tick(question: Question, answers: Sequence[Mapping[str, Any]]) -> Tick
         newest_hit=hit_times[0] if hit_times else None,
         unparsed=int(unparsed["hits"]["total"]["value"]),
         unparsed_now=int(unparsed_now["hits"]["total"]["value"]),
+        failing=_shape_failing(_sources(watches)),
     )
 
 
@@ -368,6 +373,19 @@ def _unparsed(within: dict[str, Any] | None = None) -> dict[str, Any]:
     return {"size": 0, "track_total_hits": True, "query": {"bool": {"filter": filters}}}
 
 
+def _failing_watches() -> dict[str, Any]:
+    """Statuses of failing watches; and definitions, as those whose watch is gone or at rest do not count."""
+    active = [{"term": {"type": "definition"}}, {"term": {"active": True}}]
+    failing = [{"term": {"type": "status"}}, {"term": {"failing": True}}]
+    either = [{"bool": {"filter": one}} for one in (active, failing)]
+    return {
+        "size": 1000,
+        "track_total_hits": False,
+        "query": {"bool": {"should": either, "minimum_should_match": 1}},
+        "_source": ["type", "id"],
+    }
+
+
 # -- the answers ----------------------------------------------------------------------------------------
 
 
@@ -403,6 +421,14 @@ def _shape_sections(
 
 def _sources(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [hit["_source"] for hit in answer["hits"]["hits"]]
+
+
+def _shape_failing(sources: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    active, failing = (
+        {str(source["id"]) for source in sources if source["type"] == kind}
+        for kind in ("definition", "status")
+    )
+    return tuple(sorted(active & failing))
 
 
 def _distinct_clients(summaries: Sequence[Mapping[str, Any]], question: Question) -> int | None:

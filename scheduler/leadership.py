@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
+import urllib.parse
 import uuid
 from collections.abc import Callable
 from datetime import datetime
@@ -17,15 +19,19 @@ from scheduler.lease import (
     LEASE_ID,
     LOOK_SECONDS,
     RENEW_SECONDS,
+    STANDBY_SECONDS,
     TTL_SECONDS,
     Lease,
     Member,
     Seen,
+    Standby,
     from_document,
     given_back,
     look,
     next_step,
     renewed,
+    standby_document,
+    standby_from_document,
     taken,
     to_document,
 )
@@ -54,6 +60,15 @@ def read_lease(engine: Engine, store: str) -> Lease | None:
             raise
         return None
     return from_document(answer["_source"], answer["_seq_no"], answer["_primary_term"])
+
+
+def read_standbys(engine: Engine, store: str, now: datetime) -> list[Standby]:
+    """Those that wait for the lease and were heard of lately, by their hosts. Raises EngineError."""
+    query = {"size": 100, "query": {"term": {"type": "standby"}}}
+    hits = engine.request("POST", f"/{store}/_search", body=query)["hits"]["hits"]
+    found = [standby_from_document(hit["_source"]) for hit in hits]
+    alive = [one for one in found if (now - one.seen_at).total_seconds() <= 2.5 * STANDBY_SECONDS]
+    return sorted(alive, key=lambda one: (one.member.host, one.member.pid))
 
 
 class Leadership:
@@ -87,6 +102,7 @@ class Leadership:
         self._valid_until = float("-inf")
         self._synced_at = float("-inf")
         self._told = ""
+        self._shown_at: float | None = None
         self.renewed_by_another = False
         """Whether another scheduler was seen to renew the lease: it is alive, not only its lease."""
         self.absent = False
@@ -136,6 +152,7 @@ class Leadership:
             if lease is not None and holder is not None:
                 where = f"process {holder.pid} on {holder.host}"
                 self._tell(f"stands by: {where} executes (term {lease.term})", level=logging.INFO)
+            self._show(moment)
             return
         following = renewed(lease, moment) if step == "renew" and lease else taken(lease, self._me, moment)
         try:
@@ -161,12 +178,32 @@ class Leadership:
     def _hold(self, lease: Lease, begun: float) -> None:
         if not self.held:
             self._tell(f"executes (term {lease.term})", level=logging.INFO)
+            self._hide()
         self._seen = look(self._seen, lease, self._stopwatch())
         # Counted from before it was asked for: nobody saw it move earlier.
         self._valid_until = begun + TTL_SECONDS
 
+    def _show(self, moment: datetime) -> None:
+        """Say, now and then, that this scheduler stands by."""
+        if self._shown_at is not None and self._stopwatch() - self._shown_at < STANDBY_SECONDS:
+            return
+        standby = Standby(self._me, moment)
+        path = f"/{self._store}/_doc/{urllib.parse.quote(standby.document_id, safe='')}"
+        self._engine.request("PUT", path, body=standby_document(standby))
+        self._shown_at = self._stopwatch()
+
+    def _hide(self) -> None:
+        if self._shown_at is None:
+            return
+        self._shown_at = None
+        standby = Standby(self._me, self._clock())
+        path = f"/{self._store}/_doc/{urllib.parse.quote(standby.document_id, safe='')}"
+        with contextlib.suppress(EngineError):
+            self._engine.request("DELETE", path)
+
     def release(self) -> None:
         """Give the lease back, if it is ours, for another one to take it at once."""
+        self._hide()
         if not self.held:
             return
         self._valid_until = float("-inf")

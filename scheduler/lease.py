@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 from scheduler.watches.instants import millisecond_text, parse_instant
@@ -27,6 +27,9 @@ RENEW_SECONDS = 2.0
 """How often its holder renews it: three renewals may fail."""
 LOOK_SECONDS = 1.0
 """How often the others look at it: so soon one takes over a lease that was given back."""
+
+STANDBY_SECONDS = 10.0
+"""How often one that waits says that it is there, for those who ask how things stand."""
 
 Step = Literal["take", "renew", "wait"]
 
@@ -62,6 +65,19 @@ class Lease:
     def is_held_by(self, member: Member) -> bool:
         """Whether this member holds it."""
         return self.holder is not None and self.holder.name == member.name
+
+
+@dataclass(frozen=True, slots=True)
+class Standby:
+    """A scheduler that waits for the lease, and when it was heard of, by the engine's clock."""
+
+    member: Member
+    seen_at: datetime
+
+    @property
+    def document_id(self) -> str:
+        """The ``_id`` of its document."""
+        return f"scheduler:standby:{self.member.name}"
 
 
 class Seen(NamedTuple):
@@ -137,3 +153,22 @@ def from_document(source: Mapping[str, Any], sequence_number: int, primary_term:
         sequence_number,
         primary_term,
     )
+
+
+def standby_document(standby: Standby) -> dict[str, Any]:
+    """The document of one that waits; it expires an hour later, in case nobody takes it away."""
+    member = standby.member
+    return {
+        "type": "standby",
+        "holder": member.name,
+        "host": member.host,
+        "pid": member.pid,
+        "seen_at": millisecond_text(standby.seen_at),
+        "expires_at": millisecond_text(standby.seen_at + timedelta(hours=1)),
+    }
+
+
+def standby_from_document(source: Mapping[str, Any]) -> Standby:
+    """Read the document of one that waits."""
+    member = Member(source["holder"], source["host"], source["pid"])
+    return Standby(member, parse_instant(source["seen_at"]))

@@ -75,13 +75,13 @@ class Claims:
         del self._untold[key]
 
     def expire(self) -> None:
-        """Remove claims that nobody can ask for any more, without waiting for it."""
+        """Remove what has expired in the store: claims that nobody can ask for any more; without waiting."""
         over = {"range": {"expires_at": {"lt": millisecond_text(self._clock())}}}
         try:
             self._engine.request(
                 "POST",
                 f"/{self._store}/_delete_by_query",
-                body={"query": {"bool": {"filter": [{"term": {"type": "claim"}}, over]}}},
+                body={"query": over},
                 params={"conflicts": "proceed", "wait_for_completion": False},
             )
         except NotFound:

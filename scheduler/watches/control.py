@@ -18,7 +18,7 @@ from scheduler.watches.instants import millisecond_text
 from scheduler.watches.kinds import Outside, new_executor
 from scheduler.watches.run import ActionMode, Alternatives, Run
 from scheduler.watches.status import acknowledged, fitted, new_status
-from scheduler.watches.store import Definition, WatchStore
+from scheduler.watches.store import Definition, Superseded, WatchStore
 
 # More watches than one installation can sensibly have.
 _MANY = 1000
@@ -140,6 +140,15 @@ class SchedulerControl:
 
     def acknowledge(self, identifier: str, action_ids: Sequence[str]) -> None:
         """Quiet actions; only one that has run since its condition was last false can be."""
+        for attempts_left in (2, 1, 0):
+            try:
+                self._acknowledge(identifier, action_ids)
+                return
+            except Superseded:  # a run has just ended
+                if not attempts_left:
+                    raise UsageError(f"watch {identifier}: it runs just now; try again") from None
+
+    def _acknowledge(self, identifier: str, action_ids: Sequence[str]) -> None:
         watch = parse_watch(identifier, dict(self.body(identifier)))
         progress, now = self._store.progress(identifier), datetime.now(UTC)
         status = new_status(watch, now) if progress.status is None else fitted(progress.status, watch, now)

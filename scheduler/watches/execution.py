@@ -103,6 +103,22 @@ class WatchExecutor:
             exception = error.error
         except (SchedulerError, ValueError) as error:
             exception = {"type": type(error).__name__, "reason": str(error)}
+        return self._outcome(run, result, met, results, messages, exception)
+
+    def failed(self, run: Run, error: Exception) -> Outcome:
+        """What a run came to that could not be executed."""
+        exception = {"type": type(error).__name__, "reason": str(error)}
+        return self._outcome(run, {}, None, [], [], exception)
+
+    def _outcome(
+        self,
+        run: Run,
+        result: dict[str, Any],
+        met: bool | None,
+        results: list[Result],
+        messages: list[str],
+        exception: dict[str, Any] | None,
+    ) -> Outcome:
         state = _state(met, results) if exception is None else "failed"
         result["actions"] = results
         status = after_run(run.status, met, results, state, run.execution_time)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.client import Engine, refusal
-from engine.errors import RequestRefused, SchedulerError
+from engine.errors import EngineUnreachable, RequestRefused, SchedulerError
 from scheduler.watches.definition import SearchRequest
 from scheduler.watches.instants import for_templates
 from scheduler.watches.mustache import has_templates, one_text, reads_payload
@@ -33,13 +33,18 @@ def run_searches(
     requests: Sequence[SearchRequest],
     context: dict[str, Any],
     timeout_seconds: float | None = None,
+    *,
+    whole: bool = False,
 ) -> list[dict[str, Any] | SearchFailed]:
     """Run searches in one round trip; each answer, or what went wrong, in the same order.
 
-    All must want the total of hits in the same form. Raises EngineUnreachable.
+    All must want the total of hits in the same form. With ``whole`` an answer of some shards only is none.
+    Raises EngineUnreachable, also where one of them is refused for want of means.
     """
     templated = any(_is_templated(request) for request in requests)
     pairs = [(_header(request), _line(request, context, templated)) for request in requests]
+    if whole:
+        pairs = [(header | {"allow_partial_search_results": False}, line) for header, line in pairs]
     params = {"rest_total_hits_as_int": requests[0].total_hits_as_int}
     try:
         answers = engine.msearch(pairs, params=params, templates=templated, timeout_seconds=timeout_seconds)
@@ -50,14 +55,17 @@ def run_searches(
         return [
             result
             for request in requests
-            for result in run_searches(engine, [request], context, timeout_seconds)
+            for result in run_searches(engine, [request], context, timeout_seconds, whole=whole)
         ]
     return [_answer_or_failure(engine, answer) for answer in answers]
 
 
 def _answer_or_failure(engine: Engine, answer: dict[str, Any]) -> dict[str, Any] | SearchFailed:
     if "error" in answer:
-        return SearchFailed(str(refusal("search", int(answer.get("status", 500)), answer, where=engine.url)))
+        error = refusal("search", int(answer.get("status", 500)), answer, where=engine.url)
+        if isinstance(error, EngineUnreachable):
+            raise error
+        return SearchFailed(str(error))
     answer.pop("status", None)
     return answer
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from engine.client import Engine
-from engine.errors import EngineUnreachable, HttpmonError
+from engine.errors import EngineError, EngineUnreachable, HttpmonError
 from provisioning.names import Names
 from scheduler.watches.claims import Claims
 from scheduler.watches.definition import Watch, parse_watch
@@ -22,14 +22,14 @@ from scheduler.watches.kinds import Outside, new_executor
 from scheduler.watches.run import Run
 from scheduler.watches.status import fitted, new_status
 from scheduler.watches.store import Definition, Progress, Superseded, WatchStore
-from scheduler.watches.timetable import Wait, due, wait_of
+from scheduler.watches.timetable import Wait, catch_up_of, due, wait_of
 
 _log = logging.getLogger("httpmon.scheduler")
 
 # How soon a change of the definitions is seen.
 _LOOK_SECONDS = 1.0
 _FIRST_BACK_OFF_SECONDS = 0.5
-_LONGEST_BACK_OFF_SECONDS = 30.0
+_LONGEST_BACK_OFF_SECONDS = 10.0
 # How long the records of runs are kept, as Watcher keeps its own, and how often old ones are removed.
 _HISTORY_KEPT = "7d"
 _EXPIRE_SECONDS = 3600.0
@@ -145,9 +145,24 @@ class WatchService:
         for identifier, definition in found.items():
             entry = self._entries.get(identifier)
             if entry is None:
-                self._entries[identifier] = _Entry(definition, _parsed(definition))
+                self._entries[identifier] = _Entry(definition, self._parsed(definition))
             elif entry.definition.revision != definition.revision and entry.running is None:
-                entry.definition, entry.watch = definition, _parsed(definition)
+                entry.definition, entry.watch = definition, self._parsed(definition)
+
+    def _parsed(self, definition: Definition) -> Watch | None:
+        """The watch; None, and told, where it is none that can be run."""
+        try:
+            return parse_watch(definition.identifier, dict(definition.body))
+        except WatchInvalid as error:
+            trouble = f"it does not run: {error}"
+        _log.error("watch %s: %s", definition.identifier, trouble)
+        try:
+            known = self._store.progress(definition.identifier)
+            if known.trouble != trouble:
+                self._store.save(definition.identifier, replace(known, trouble=trouble), known)
+        except (EngineError, Superseded):
+            pass  # it stands in the log
+        return None
 
     # -- running -----------------------------------------------------------------------------------------
 
@@ -231,10 +246,7 @@ class WatchService:
             execution_time=now,
         )
         try:
-            outcome = self._executor.execute(run)
-            entry.progress, record = self._store.save_run(
-                watch.id, outcome, scheduled, before.skipped, before
-            )
+            self._execute(entry, run, before)
         except Superseded:
             entry.progress = None  # read anew: another scheduler is further
         except EngineUnreachable as error:
@@ -245,9 +257,24 @@ class WatchService:
             _log.exception("watch %s: the run for %s failed", watch.id, scheduled)
             entry.progress = None
             self._back_off(entry, str(error))
-        else:
-            entry.failures, entry.not_before, entry.told = 0, 0.0, ""
-            _tell_of_failures(watch, record)
+
+    def _execute(self, entry: _Entry, run: Run, before: Progress) -> None:
+        """Run a watch and write what it came to. Raises what keeps that from being written."""
+        watch = run.watch
+        try:
+            outcome = self._executor.execute(run)
+        except HttpmonError as error:
+            outcome = self._executor.failed(run, error)
+            if catch_up_of(watch) and isinstance(error, EngineUnreachable):
+                # It must decide for this time; so it comes again until the engine has the means.
+                if entry.told != str(error):
+                    self._store.save_attempt(watch.id, outcome, run.scheduled_time, run.id, before)
+                raise
+        entry.progress, record = self._store.save_run(
+            watch.id, outcome, run.scheduled_time, before.skipped, before
+        )
+        entry.failures, entry.not_before, entry.told = 0, 0.0, ""
+        _tell_of_failures(watch, record)
 
     def _back_off(self, entry: _Entry, reason: str) -> float:
         """Leave the watch alone for a while; longer each time. Tells a reason once."""
@@ -258,14 +285,6 @@ class WatchService:
         entry.failures += 1
         entry.not_before = time.monotonic() + wait
         return wait
-
-
-def _parsed(definition: Definition) -> Watch | None:
-    try:
-        return parse_watch(definition.identifier, dict(definition.body))
-    except WatchInvalid as error:
-        _log.error("watch %s does not run: %s", definition.identifier, error)
-        return None
 
 
 def _tell_of_failures(watch: Watch, record: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from scheduler.watches.history import record_id, with_failed_writes
 from scheduler.watches.instants import millisecond_text, parse_instant
 from scheduler.watches.run import Write
 from scheduler.watches.status import Status
+from scheduler.watches.trouble import trouble_of_run, with_failed_actions
 
 _CONFLICT = 409
 # What an engine says of one document of a bulk request when it only lacks the means just now.
@@ -41,11 +42,13 @@ class Progress:
         status: Watcher's status of it; None if it never ran.
         last: its last scheduled time that is done with.
         skipped: scheduled times that were left out, ever.
+        trouble: what is wrong with it; "" if nothing is.
     """
 
     status: Status | None = None
     last: datetime | None = None
     skipped: int = 0
+    trouble: str = ""
     sequence_number: int | None = None
     primary_term: int | None = None
 
@@ -86,6 +89,7 @@ class WatchStore:
             status=source.get("status"),
             last=None if last is None else parse_instant(last),
             skipped=source.get("skipped", 0),
+            trouble=source.get("trouble") or "",
             sequence_number=answer["_seq_no"],
             primary_term=answer["_primary_term"],
         )
@@ -131,14 +135,24 @@ class WatchStore:
             Superseded: another scheduler has done this run.
             EngineUnreachable: it is not certain what was written; the run can be repeated.
         """
-        progress = Progress(outcome.status, scheduled, skipped)
+        progress = Progress(outcome.status, scheduled, skipped, trouble_of_run(outcome.record))
         record = (record_id(identifier, scheduled), outcome.record)
         written, failures = self._commit(identifier, progress, after, list(outcome.writes), [record])
         if not failures:
             return written, outcome.record
-        corrected = with_failed_writes(outcome.record, failures)
+        status = with_failed_actions(outcome.status, failures, outcome.record["@timestamp"])
+        corrected = with_failed_writes(outcome.record, failures) | {"status": status}
         self._engine.request("PUT", f"/{self._history}/_doc/{record[0]}", body=corrected)
-        return written, corrected
+        amended = replace(written, status=status, trouble=trouble_of_run(corrected))
+        return self.save(identifier, amended, written), corrected
+
+    def save_attempt(
+        self, identifier: str, outcome: Outcome, scheduled: datetime, run_id: str, after: Progress
+    ) -> None:
+        """Record a run that failed and is to be repeated: the watch's progress stays where it is."""
+        progress = replace(after, status=outcome.status, trouble=trouble_of_run(outcome.record))
+        record = (record_id(identifier, scheduled, run_id), outcome.record)
+        self._commit(identifier, progress, after, [], [record])
 
     def save_trial(self, outcome: Outcome) -> dict[str, Any]:
         """Write the documents of a run that was asked for, and nothing else; the record, corrected."""
@@ -180,9 +194,7 @@ class WatchStore:
             raise Superseded
         if "error" in last:
             raise refusal(f"status of {identifier}", last["status"], last, where=self._engine.url)
-        written = Progress(
-            progress.status, progress.last, progress.skipped, last["_seq_no"], last["_primary_term"]
-        )
+        written = replace(progress, sequence_number=last["_seq_no"], primary_term=last["_primary_term"])
         return written, failures
 
     def _bulk(self, operations: list[bytes], params: dict[str, Any]) -> list[dict[str, Any]]:
@@ -213,6 +225,8 @@ class WatchStore:
             "status": progress.status,
             "last_scheduled_time": None if progress.last is None else millisecond_text(progress.last),
             "skipped": progress.skipped,
+            "failing": bool(progress.trouble),
+            "trouble": progress.trouble or None,
         }
         return _lines({operation: target}, document)
 

@@ -77,6 +77,12 @@ class CountingProxy:
             def do_POST(self) -> None:
                 self._forward()
 
+            def do_PUT(self) -> None:
+                self._forward()
+
+            def do_DELETE(self) -> None:
+                self._forward()
+
             def log_message(self, *_: object) -> None:
                 pass
 

@@ -133,3 +133,16 @@ def test_small_texts() -> None:
     assert [window_text(seconds) for seconds in (120, 90, 3600)] == ["2m", "90s", "1h"]
     assert share_text(1, 3) == "33.3%"
     assert share_text(0, 0) == "-"
+
+
+@pytest.mark.parametrize(
+    ("failing", "told"),
+    [
+        (("a",), "1 watch fails: a; see httpmon status"),
+        (("a", "b"), "2 watches fail: a, b; see httpmon status"),
+        (("a", "b", "c", "d", "e"), "5 watches fail: a, b, c and 2 more; see httpmon status"),
+    ],
+)
+def test_failing_watches_are_counted_and_named(failing: tuple[str, ...], told: str) -> None:
+    lines = freshness_lines(replace(busy_tick(), failing=failing), now=NOW, zone=UTC)
+    assert lines[1:] == [told]

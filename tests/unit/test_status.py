@@ -11,6 +11,8 @@ import pytest
 
 from reading.installation import (
     Installation,
+    Schedulers,
+    SchedulerState,
     Tier,
     TransformState,
     WatchState,
@@ -54,9 +56,9 @@ transform                       state        lag
 httpmon-sections-000001         started    4.2 s
 httpmon-sections-hourly-000001  started  200.0 s
 
-watch                 last run                 when
---------------------  --------------------  -------
-httpmon-high-traffic  execution_not_needed  8 s ago
+watch                 last run                 when    left out
+--------------------  --------------------  -------  ----------
+httpmon-high-traffic  execution_not_needed  8 s ago           -
 
 data        documents     bytes
 --------  -----------  --------  --
@@ -97,7 +99,34 @@ def test_all_is_well() -> None:
             "degraded",
             "watch w ran last 61 s ago",
         ),
+        (
+            {"watches": (WatchState("w", True, NOW, "executed", next_run=NOW + timedelta(days=1)),)},
+            "ok",
+            "",
+        ),
         ({"watches": (WatchState("w", True, NOW, "failed"),)}, "broken", "watch w fails"),
+        (
+            {"watches": (WatchState("w", True, NOW, "failed", "no field [x]"),)},
+            "broken",
+            "watch w fails: no field [x]",
+        ),
+        (
+            {"watches": (WatchState("w", True, NOW, "executed", "action tell failed: no answer"),)},
+            "degraded",
+            "watch w: action tell failed: no answer",
+        ),
+        (
+            {"watches": (WatchState("w", True, None, "", "it does not run: trigger: is missing"),)},
+            "broken",
+            "watch w: it does not run: trigger: is missing",
+        ),
+        ({"schedulers": Schedulers(SchedulerState("a", 7, 20.0), 3, NOW)}, "ok", ""),
+        ({"schedulers": Schedulers(term=3)}, "degraded", "no scheduler executes"),
+        (
+            {"schedulers": Schedulers(SchedulerState("a", 7, 21.0), 3, NOW)},
+            "degraded",
+            "no scheduler executes; process 7 on a was heard of 21 s ago",
+        ),
         ({"open_alerts": ("High traffic",)}, "degraded", "open alert: High traffic"),
     ],
 )
@@ -115,6 +144,21 @@ def test_the_worst_comes_first() -> None:
     lines = status_text(replace(WELL, health="red"), found, UTC).splitlines()
     assert lines[0].split() == ["status", "BROKEN"]
     assert "broken: an index has lost a shard (red)" in lines
+
+
+def test_who_executes_and_who_stands_by() -> None:
+    standby = SchedulerState("host-b", 8, 3.0)
+    schedulers = Schedulers(
+        SchedulerState("host-a", 7, 1.0), 3, NOW - timedelta(hours=1), (standby, replace(standby, pid=9))
+    )
+    lines = status_text(replace(WELL, schedulers=schedulers), [], UTC).splitlines()
+    told = {line[:16].strip(): line[16:].strip() for line in lines[:10]}
+    assert told["scheduler"] == "process 7 on host-a since 2026-03-01 11:00:00 UTC, term 3"
+    assert told["stand by"] == "process 8 on host-b, process 9 on host-b"
+    silent = replace(schedulers, leader=SchedulerState("host-a", 7, 90.0), standbys=())
+    assert "silent for 1 min 30 s" in status_text(replace(WELL, schedulers=silent), [], UTC)
+    shown = json.loads(json.dumps(status_object(replace(WELL, schedulers=schedulers), [])))
+    assert shown["schedulers"]["leader"] == {"host": "host-a", "pid": 7, "silent_seconds": 1.0}
 
 
 def test_json_has_the_same() -> None:

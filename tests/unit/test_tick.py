@@ -62,6 +62,7 @@ def answers(**given: dict[str, Any]) -> list[dict[str, Any]]:
         "newest_hit": found(),
         "unparsed": found(),
         "unparsed_now": found(),
+        "watches": found(),
     }
     return list((nothing | given).values())
 
@@ -79,6 +80,7 @@ def test_the_searches_read_the_summaries_of_the_interval() -> None:
         *["httpmon-shop-alerts"] * 2,
         "httpmon-shop-operations",
         *["logs-httpmon.access-shop"] * 3,
+        ".httpmon-shop-watches",
     ]
     sections = searches[0][1]
     assert sections["aggs"]["now"]["filter"]["range"]["@timestamp"] == {
@@ -99,15 +101,16 @@ def test_what_may_be_absent_is_empty() -> None:
         "httpmon-traffic,httpmon-traffic-hourly",
         "logs-httpmon.access-default",
         "httpmon-operations",
+        ".httpmon-watches",
     }
     assert all(header["allow_partial_search_results"] is False for header, _ in searches)
 
 
 def test_the_past_shows_no_alert_of_its_future() -> None:
-    (*_, alerts, by_alert, _, _, _, _) = tick_searches(Names(), Question(end=END, past=True))
+    (*_, alerts, by_alert, _, _, _, _, _) = tick_searches(Names(), Question(end=END, past=True))
     for _, body in (alerts, by_alert):
         assert body["query"]["bool"]["filter"][1]["range"]["@timestamp"]["lte"] == END.isoformat()
-    (*_, alerts, _, _, _, _, _) = tick_searches(Names(), Question(end=END))
+    (*_, alerts, _, _, _, _, _, _) = tick_searches(Names(), Question(end=END))
     assert len(alerts[1]["query"]["bool"]["filter"]) == 1
 
 
@@ -120,6 +123,13 @@ def test_nothing_at_all_is_zeros() -> None:
     assert set(tick.status.values()) == {0}
     assert tick.newest_summary is None
     assert tick.newest_hit is None
+
+
+def test_a_watch_fails_if_it_is_still_there_and_active() -> None:
+    known = [{"type": "definition", "id": name} for name in ("a", "b", "c")]
+    failing = [{"type": "status", "id": name} for name in ("c", "a", "removed or at rest")]
+    tick = shape_tick(Question(end=END), answers(watches=found(*known, *failing)))
+    assert tick.failing == ("a", "c")
 
 
 def test_others_hold_what_the_named_sections_do_not() -> None:
