@@ -19,7 +19,7 @@ import pytest
 
 from engine.client import Engine
 from provisioning.settings import Settings
-from scheduler.leadership import read_lease
+from scheduler.leadership import read_lease, read_standbys
 from scheduler.lease import Lease
 from scheduler.watches.claims import Claims
 from scheduler.watches.definition import parse_watch
@@ -81,6 +81,12 @@ class Installation:
 
     def lease(self) -> Lease | None:
         return read_lease(self.engine, self.names.watch_store)
+
+    def standbys(self) -> list[int]:
+        self.engine.request("POST", f"/{self.names.watch_store}/_refresh")
+        return [
+            one.member.pid for one in read_standbys(self.engine, self.names.watch_store, self.engine.now())
+        ]
 
     def await_holder(self, process: Process) -> Lease:
         def holds() -> bool:
@@ -149,6 +155,7 @@ def test_another_one_takes_over_and_does_nothing_twice(
     first = installation.await_holder(one)
     await_that(lambda: len(receiver.bodies) >= 2, "two webhooks arrive")
     other = installation.start()
+    await_that(lambda: installation.standbys() == [other.pid], "the other stands by")
     receiver.hold()
     known = len(receiver.bodies)
     await_that(lambda: len(receiver.bodies) > known, "another one arrives, and its sender waits")
@@ -167,6 +174,7 @@ def test_another_one_takes_over_and_does_nothing_twice(
     installation.await_holder(other)
     other.terminate()
     assert other.wait(60) == 0
+    assert installation.standbys() == []
     assert_each_second_once(receiver.bodies)
     # What came of that one, the other could not know; it says so.
     records = installation.records()

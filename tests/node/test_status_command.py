@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -37,7 +38,8 @@ def test_nothing_installed_is_broken(settings: Settings) -> None:
 def test_from_no_scheduler_to_all_well_to_a_changed_object(engine: Engine, provisioned: Settings) -> None:
     code, shown = status(provisioned)
     assert (code, shown["status"]) == (6, "degraded")
-    assert {finding["mend"] for finding in shown["findings"]} == {"is httpmon scheduler running?"}
+    mend = {"start httpmon scheduler", "is httpmon scheduler running?"}
+    assert {finding["mend"] for finding in shown["findings"]} == mend
 
     now = datetime.now(UTC)
     lines = [log_line(now - timedelta(seconds=second)) for second in range(30)]
@@ -56,6 +58,7 @@ def test_from_no_scheduler_to_all_well_to_a_changed_object(engine: Engine, provi
         scheduler.stop()
         thread.join()
     assert (code, shown["status"]) == (0, "ok")
+    assert shown["schedulers"]["leader"]["pid"] == os.getpid()
     assert shown["unparsed"] == 1
     assert {tier["name"]: tier["documents"] for tier in shown["tiers"]}["raw"] == 31
 
