@@ -21,12 +21,22 @@ def command(
     from_end: Annotated[
         bool, typer.Option("--from-end", help="Leave out what the files hold at the first start.")
     ] = False,
+    log_format: Annotated[
+        str | None,
+        typer.Option(help="Format of the logs, instead of telling it by each line.", show_default=False),
+    ] = None,
+    timezone: Annotated[
+        str | None,
+        typer.Option(help="Of dates that name none, as Europe/Berlin or +02:00.", show_default=False),
+    ] = None,
     stats: Annotated[bool, typer.Option("--stats", help="Say every 10 seconds where it stands.")] = False,
 ) -> None:
     """Follow log files, through rotation and restarts, and send every line exactly once."""
     from cli.context import loaded_settings
     from cli.shipping_run import describe, run_shipper
 
-    loaded = loaded_settings(context, ship__registry=registry)
+    loaded = loaded_settings(
+        context, ship__registry=registry, ship__log_format=log_format, ship__timezone=timezone
+    )
     progress = run_shipper(loaded, files, once=once, from_end=from_end, stats=stats)
     typer.echo(describe(progress))

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import tzinfo
 
     from engine.client import Engine
     from provisioning.settings import LoadedSettings, Settings
     from shipping.delivery import DeliveryOptions
+    from shipping.formats import FormatOptions
     from shipping.shipper import Progress
 
 
@@ -28,6 +30,7 @@ def run_shipper(
 
     settings = loaded.settings
     names, group = settings.names, settings.ship
+    formats = chosen_format(settings)
     with signals_stop() as stop, shipping_engine(settings) as engine:
         cluster = wait_for_target(engine, names.raw, stop=stop, notify=notify)
         if cluster is None:
@@ -57,6 +60,7 @@ def run_shipper(
                 follower,
                 delivery_options(settings),
                 BatchOptions(group.batch_bytes, duration_seconds(group.linger)),
+                formats,
                 stop=stop,
                 notify=notify,
                 report=(lambda progress: notify(describe(progress))) if stats else (lambda _: None),
@@ -81,6 +85,27 @@ def shipping_engine(settings: Settings) -> Engine:
             compress=group.compress,
         )
     )
+
+
+def chosen_format(settings: Settings) -> FormatOptions:
+    """How lines are to be read, from the settings; raises ShippingError for a format that there is not."""
+    from shipping.formats import format_options
+
+    group = settings.ship
+    return format_options(group.log_format, group.timezone, settings.formats, settings.names.of)
+
+
+def zone_of(settings: Settings) -> tzinfo:
+    """The zone in which dates that name none are read."""
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    name = settings.ship.timezone or settings.parameters.get("access", {}).get("timezone", "UTC")
+    if name[0] in "+-":
+        zone = datetime.strptime(name, "%z").tzinfo
+        if zone is not None:
+            return zone
+    return ZoneInfo(name)
 
 
 def delivery_options(settings: Settings) -> DeliveryOptions:

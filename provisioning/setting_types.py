@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, SecretStr
 
@@ -30,6 +31,15 @@ def _kept(text: str) -> str:
     return text if text == KEEP else _duration(text)
 
 
+def _zone(text: str) -> str:
+    if not re.fullmatch(r"[+-]\d{2}:?\d{2}", text):
+        try:
+            ZoneInfo(text)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"{text!r} is no time zone; write it as Europe/Berlin or +02:00") from None
+    return text
+
+
 def _url(text: str) -> str:
     if not re.fullmatch(r"https?://[^/?#\s]+(/[^?#\s]*)?", text):
         raise ValueError("a URL looks like https://host:9200")
@@ -44,6 +54,7 @@ def _empty_is_unset(value: object) -> object:
 
 # A duration, or ``keep``.
 Kept = Annotated[str, AfterValidator(_kept)]
+Zone = Annotated[str, AfterValidator(_zone)]
 Duration = Annotated[str, AfterValidator(_duration)]
 Url = Annotated[str, AfterValidator(_url)]
 Secret = Annotated[SecretStr | None, BeforeValidator(_empty_is_unset)]

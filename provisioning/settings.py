@@ -37,7 +37,8 @@ from engine.connection import Connection
 from engine.errors import SettingsError
 from provisioning.accounts import EmailAccount, PagerDutyAccount, SlackAccount
 from provisioning.names import DEFAULT_NAMESPACE, Names
-from provisioning.setting_types import Duration, Kept, Secret, SettingsGroup, Url
+from provisioning.own_formats import FormatName, FormatSettings
+from provisioning.setting_types import Duration, Kept, Secret, SettingsGroup, Url, Zone
 from provisioning.setting_types import duration_seconds as duration_seconds
 
 CONFIG_FILE = "httpmon.toml"
@@ -168,6 +169,10 @@ class ShipSettings(SettingsGroup):
     partial_timeout: Duration = Field("10s", description="how long a half-written line waits for its end")
     close_after: Duration = Field("5m", description="a file that has not grown for so long is closed")
     compress: bool = Field(False, description="gzip the requests: less network, more processor time")
+    log_format: str = Field("auto", description="format of the logs; auto tells it by each line")
+    timezone: Zone | None = Field(
+        None, description="of dates that name none, as Europe/Berlin or +02:00; else the pipeline's, UTC"
+    )
 
 
 class SchedulerSettings(SettingsGroup):
@@ -221,6 +226,9 @@ class Settings(BaseSettings):
     ship: ShipSettings = ShipSettings()
     scheduler: SchedulerSettings = SchedulerSettings()
     notify: NotifySettings = NotifySettings()
+    formats: dict[FormatName, FormatSettings] = Field(
+        default_factory=dict, description="log formats of one's own, by name; tried before the built-in ones"
+    )
     parameters: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="parameters of templates, by template"
     )

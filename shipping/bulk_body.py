@@ -14,6 +14,7 @@ from enum import Enum
 from itertools import accumulate
 from typing import Any
 
+from shipping.formats import NO_HEADER, SEEN_BY_ITSELF, FormatOptions, Header
 from shipping.framing import Block
 
 # A line whose bytes are no UTF-8 is sent with each such byte as \xNN, which is how Apache and nginx
@@ -35,12 +36,14 @@ class Origin:
     Attributes:
         key: the file's part of a document id, from ``identity.new_key``.
         path: for ``log.file.path``.
-        pipeline: an ingest pipeline by name; None leaves the choice to the data stream.
+        format: how its lines are to be read.
+        header: what the file said of the lines; a file whose header changes has several origins.
     """
 
     key: str
     path: str
-    pipeline: str | None = None
+    format: FormatOptions = SEEN_BY_ITSELF
+    header: Header = NO_HEADER
 
 
 def bulk_items(block: Block, origin: Origin) -> list[bytes]:
@@ -52,16 +55,19 @@ def bulk_items(block: Block, origin: Origin) -> list[bytes]:
     if not block.content:
         return []
     content = block.content
-    action, before_offset = _constant_parts(origin)
+    action, event, before_offset = _constant_parts(origin)
+    own = _own_fields(origin)
+    further = b'"httpmon":%s,' % json.dumps(own).encode() if own else b""
     if block.is_ordinary and _is_plain(content):
         sizes = list(map(len, content.split(b"\n")))
         if b"\r\n" in content:
             content = content.replace(b"\r\n", b"\n")
         escaped = content.replace(b"\\", b"\\\\").replace(b'"', b'\\"').split(b"\n")
         del sizes[-1], escaped[-1]
-        template = b'%s%%012d"}}\n{"event":{"original":"%%s"},%s%%d}}\n' % (
+        template = b'%s%%012d"}}\n{%s"%%s"},%s%%d}}\n' % (
             action.replace(b"%", b"%%"),
-            before_offset.replace(b"%", b"%%"),
+            event.replace(b"%", b"%%"),
+            (further + before_offset).replace(b"%", b"%%"),
         )
         offsets = accumulate((size + 1 for size in sizes), initial=block.offset)
         return [template % (offset, line, offset) for offset, line in zip(offsets, escaped, strict=False)]
@@ -70,17 +76,29 @@ def bulk_items(block: Block, origin: Origin) -> list[bytes]:
         del lines[-1]
     offsets = accumulate((len(line) + 1 for line in lines), initial=block.offset)
     return [
-        _odd_item(action, before_offset, line, offset, block.flags)
+        _odd_item((action, event, before_offset), own, line, offset, block.flags)
         for offset, line in zip(offsets, lines, strict=False)
     ]
 
 
-def _constant_parts(origin: Origin) -> tuple[bytes, bytes]:
-    pipeline = f'"pipeline":{json.dumps(origin.pipeline)},' if origin.pipeline else ""
+def _constant_parts(origin: Origin) -> tuple[bytes, bytes, bytes]:
+    """The action up to the offset, the document up to the line, and from behind it up to the offset."""
+    chosen, zone = origin.format.pipeline, origin.format.timezone
+    pipeline = f'"pipeline":{json.dumps(chosen)},' if chosen else ""
+    event = f'"event":{{"timezone":{json.dumps(zone)},"original":' if zone else '"event":{"original":'
     action = f'{{"create":{{{pipeline}"_id":"{origin.key}'
     # A path is bytes to the system; what is no UTF-8 in it is shown, as in a line.
     path = origin.path.encode(errors="surrogateescape").decode(errors="backslashreplace")
-    return action.encode(), f'"log":{{"file":{{"path":{json.dumps(path)}}},"offset":'.encode()
+    return action.encode(), event.encode(), f'"log":{{"file":{{"path":{json.dumps(path)}}},"offset":'.encode()
+
+
+def _own_fields(origin: Origin) -> dict[str, Any]:
+    """What the pipeline is told beside the line; it takes these fields out again."""
+    fields: dict[str, Any] = {"format": origin.format.own} if origin.format.own else {}
+    if origin.header.fields:
+        date = {"date": origin.header.date} if origin.header.date else {}
+        fields["header"] = {"fields": origin.header.fields} | date
+    return fields
 
 
 def _is_plain(content: bytes) -> bool:
@@ -96,17 +114,25 @@ def _is_plain(content: bytes) -> bool:
     return True
 
 
-def _odd_item(action: bytes, before_offset: bytes, line: bytes, offset: int, flags: tuple[str, ...]) -> bytes:
+def _odd_item(
+    parts: tuple[bytes, bytes, bytes],
+    own: Mapping[str, Any],
+    line: bytes,
+    offset: int,
+    flags: tuple[str, ...],
+) -> bytes:
+    action, event, before_offset = parts
     line = line.removesuffix(b"\r")
-    extra = ""
     try:
         text = line.decode()
     except UnicodeDecodeError:
         text = line.decode(errors="backslashreplace")
         flags = (*flags, FLAG_NOT_UTF8)
-        extra = f',"httpmon":{{"original_bytes":"{base64.b64encode(line).decode()}"}}'
+        own = {**own, "original_bytes": base64.b64encode(line).decode()}
     flagged = f',"flags":{json.dumps(flags)}' if flags else ""
-    document = b'{"event":{"original":%s},%s%d%s}%s}' % (
+    extra = f',"httpmon":{json.dumps(own)}' if own else ""
+    document = b"{%s%s},%s%d%s}%s}" % (
+        event,
         json.dumps(text, ensure_ascii=False).encode(),
         before_offset,
         offset,

@@ -363,6 +363,7 @@ class Follower:
             self._orphans.append(_Orphan(tail, reached, now))
             self._searching[tail.path] = now + _SEARCH_SECONDS
         fresh = Tail(tail.source, tail.path, entry=None, max_line_bytes=self._options.max_line_bytes)
+        fresh.header = tail.header  # a log that is emptied while it is written gets no second one
         fresh.attached = tail.attached
         self._tails[fresh.file] = fresh
         self._next_scan = 0.0

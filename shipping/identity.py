@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Literal
 
+from shipping.formats import NO_HEADER, Header
 from shipping.framing import LineState
 
 # How much of the beginning is compared (Filebeat's fingerprint takes as much), and how much before the
@@ -58,6 +59,7 @@ class Entry:
         tail: fingerprint of the bytes before ``offset``.
         state: in which line ``offset`` lies.
         modified: when the file was last written, seconds since the epoch, as far as it was seen.
+        header: what the file said of the lines at ``offset``.
     """
 
     key: str
@@ -69,6 +71,7 @@ class Entry:
     tail: Fingerprint = Fingerprint(0, "")
     state: LineState = "start"
     modified: float = 0.0
+    header: Header = NO_HEADER
 
 
 def first_line(head: bytes) -> bytes:

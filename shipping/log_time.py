@@ -1,28 +1,32 @@
-"""Finds the time in a log line and writes another in its place. Pure.
+"""Finds the times in a log line and writes others in their places. Pure.
 
-Three ways of writing it are known: that of the Common Log Format, ISO 8601, and seconds since the epoch in
-the fourth column of a CSV file.
+Known are the ways of the Common Log Format and of HAProxy, ISO 8601 (also as a date and a time of day in two
+columns), and seconds or milliseconds since the epoch in a field of JSON or in the fourth column of CSV.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 _MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
 _MONTH_NUMBER = {name: number for number, name in enumerate(_MONTHS, start=1)}
-# mod_log_config's %t and nginx's $time_local: day/month/year:hour:minute:second zone.
+# mod_log_config's %t and nginx's $time_local: day/month/year:hour:minute:second zone; HAProxy has
+# milliseconds and no zone.
 _COMMON = re.compile(
-    rb"(?P<day>\d{2})/(?P<month>[A-Z][a-z]{2})/(?P<year>\d{4}):(?P<clock>\d{2}:\d{2}:\d{2}) "
-    rb"(?P<zone>[+-]\d{4})"
+    rb"(?P<day>\d{2})/(?P<month>[A-Z][a-z]{2})/(?P<year>\d{4}):(?P<clock>\d{2}:\d{2}:\d{2})"
+    rb"(?:\.(?P<fraction>\d{1,9}))?(?P<zone> [+-]\d{4})?"
 )
 _ISO = re.compile(
-    rb"(?P<stamp>\d{4}-\d{2}-\d{2}(?P<separator>[T ])\d{2}:\d{2}:\d{2})(?:\.(?P<fraction>\d{1,9}))?"
-    rb"(?P<zone>Z|[+-]\d{2}:?\d{2})"
+    rb"(?P<stamp>\d{4}-\d{2}-\d{2}(?P<separator>[T \t])\d{2}:\d{2}:\d{2})(?:[.,](?P<fraction>\d{1,9}))?"
+    rb"(?P<zone>Z|[+-]\d{2}:?\d{2})?"
 )
 _EPOCH_COLUMN = re.compile(rb'(?:(?:"[^"]*"|[^,"]*),){3}"?(?P<epoch>\d{9,10})"?,')
+_EPOCH_FIELD = re.compile(rb':\s*"?(?P<epoch>1\d{9}(?:\.\d{1,9}|\d{3})?)"?\s*[,}]')
+# Times of one line that are further apart do not all tell when the request was.
+_ONE_REQUEST_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,29 +45,67 @@ class LineTime:
     write: Callable[[float], bytes]
 
 
-def find_time(line: bytes) -> LineTime | None:
-    """The first time in a line; None where there is none or it is no real one."""
+def find_times(line: bytes, zone: tzinfo = UTC) -> list[LineTime]:
+    """The times of a line, the first of them that which counts: one, or all that an object of JSON has.
+
+    Args:
+        line: the line.
+        zone: of times that name none.
+    """
+    if line.lstrip()[:1] == b"{":
+        return list(_times_of_json(line, zone))
     for pattern, read in ((_COMMON, _read_common), (_ISO, _read_iso)):
         match = pattern.search(line)
         if match:
             try:
-                return read(match)
+                return [read(match, zone)]
             except ValueError:
-                return None
+                return []
     match = _EPOCH_COLUMN.match(line)
     if match:
         start, end = match.span("epoch")
-        return LineTime(float(match["epoch"]), start, end, lambda epoch: b"%d" % epoch)
-    return None
+        return [LineTime(float(match["epoch"]), start, end, lambda epoch: b"%d" % epoch)]
+    return []
 
 
-def rewrite_time(line: bytes, found: LineTime, epoch: float) -> bytes:
-    """The line with another time in the place and notation of the one found."""
-    return line[: found.start] + found.write(epoch) + line[found.end :]
+def rewrite_times(line: bytes, found: list[LineTime], epoch: float) -> bytes:
+    """The line with other times in the places and notations of those found, the first of them ``epoch``."""
+    shift = epoch - found[0].epoch
+    for one in sorted(found, key=lambda one: one.start, reverse=True):
+        line = line[: one.start] + one.write(one.epoch + shift) + line[one.end :]
+    return line
 
 
-def _read_common(match: re.Match[bytes]) -> LineTime:
-    zone = _zone(match["zone"])
+def _times_of_json(line: bytes, zone: tzinfo) -> Iterator[LineTime]:
+    """All times that belong to one request: which of several keys is read depends on the server."""
+    found: list[LineTime] = []
+    for pattern, read in ((_COMMON, _read_common), (_ISO, _read_iso), (_EPOCH_FIELD, _read_epoch)):
+        for match in pattern.finditer(line):
+            before, after = line[: match.start()].rstrip(b"["), line[match.end() :].lstrip(b"]")
+            # Whole values only: a date within a path or a text is none of the log's.
+            if read is not _read_epoch and not (before.endswith(b'"') and after.startswith(b'"')):
+                continue
+            try:
+                found.append(read(match, zone))
+            except ValueError:
+                continue
+    found.sort(key=lambda one: one.start)
+    return (one for one in found if abs(one.epoch - found[0].epoch) < _ONE_REQUEST_SECONDS)
+
+
+def _read_epoch(match: re.Match[bytes], _zone: tzinfo) -> LineTime:
+    text = match["epoch"]
+    milliseconds = b"." not in text and len(text) == 13
+    digits = len(text.partition(b".")[2])
+
+    def write(epoch: float) -> bytes:
+        return b"%d" % (epoch * 1000) if milliseconds else b"%.*f" % (digits, epoch)
+
+    return LineTime(float(text) / (1000 if milliseconds else 1), *match.span("epoch"), write)
+
+
+def _read_common(match: re.Match[bytes], default: tzinfo) -> LineTime:
+    zone = _zone(match["zone"], default)
     hour, minute, second = map(int, match["clock"].split(b":"))
     if match["month"] not in _MONTH_NUMBER:
         raise ValueError("no month")
@@ -81,37 +123,46 @@ def _read_common(match: re.Match[bytes]) -> LineTime:
 
     def write(epoch: float) -> bytes:
         at = datetime.fromtimestamp(int(epoch), zone)
-        return b"%02d/%s/%04d:%02d:%02d:%02d %s" % (
+        return b"%02d/%s/%04d:%02d:%02d:%02d%s%s" % (
             at.day,
             _MONTHS[at.month - 1],
             at.year,
             at.hour,
             at.minute,
             at.second,
-            match["zone"],
+            _written_fraction(epoch, match),
+            match["zone"] or b"",
         )
 
-    return LineTime(when.timestamp() + extra, *match.span(), write)
+    return LineTime(when.timestamp() + extra + _fraction(match), *match.span(), write)
 
 
-def _read_iso(match: re.Match[bytes]) -> LineTime:
-    zone = _zone(match["zone"])
+def _read_iso(match: re.Match[bytes], default: tzinfo) -> LineTime:
+    zone = _zone(match["zone"], default)
     separator = match["separator"].decode()
-    digits = len(match["fraction"] or b"")
     when = datetime.strptime(match["stamp"].decode(), f"%Y-%m-%d{separator}%H:%M:%S").replace(tzinfo=zone)
-    fraction = int(match["fraction"]) / 10**digits if digits else 0.0
 
     def write(epoch: float) -> bytes:
-        whole = int(epoch)
-        text = datetime.fromtimestamp(whole, zone).strftime(f"%Y-%m-%d{separator}%H:%M:%S").encode()
-        if digits:
-            text += b".%0*d" % (digits, int((epoch - whole) * 10**digits))
-        return text + match["zone"]
+        text = datetime.fromtimestamp(int(epoch), zone).strftime(f"%Y-%m-%d{separator}%H:%M:%S").encode()
+        return text + _written_fraction(epoch, match) + (match["zone"] or b"")
 
-    return LineTime(when.timestamp() + fraction, *match.span(), write)
+    return LineTime(when.timestamp() + _fraction(match), *match.span(), write)
 
 
-def _zone(text: bytes) -> timezone:
+def _fraction(match: re.Match[bytes]) -> float:
+    digits = match["fraction"]
+    return int(digits) / 10 ** len(digits) if digits else 0.0
+
+
+def _written_fraction(epoch: float, match: re.Match[bytes]) -> bytes:
+    digits = len(match["fraction"] or b"")
+    return b".%0*d" % (digits, int((epoch - int(epoch)) * 10**digits)) if digits else b""
+
+
+def _zone(text: bytes | None, default: tzinfo) -> tzinfo:
+    if text is None:
+        return default
+    text = text.strip()
     if text == b"Z":
         return UTC
     hours, minutes = int(text[1:3]), int(text[-2:])

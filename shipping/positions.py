@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from shipping.formats import NO_HEADER, Header
 from shipping.framing import LineState
 from shipping.identity import Fingerprint
 
@@ -24,6 +25,7 @@ class Span:
         start, end: offsets in bytes.
         state: in which line ``end`` lies.
         tail: fingerprint of the bytes before ``end``.
+        header: what the file said of the lines at ``end``.
     """
 
     key: str
@@ -31,6 +33,7 @@ class Span:
     end: int
     state: LineState
     tail: Fingerprint
+    header: Header = NO_HEADER
 
 
 @dataclass(slots=True)

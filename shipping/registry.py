@@ -15,6 +15,7 @@ from typing import Any
 import platformdirs
 
 from engine.errors import ShippingError
+from shipping.formats import Header
 from shipping.identity import Entry, Fingerprint
 from shipping.positions import Positions, Span
 
@@ -77,7 +78,9 @@ class Registry:
         with self._mutex:
             known = self._entries.get(entry.key)
             if known is not None:
-                entry = replace(entry, offset=known.offset, tail=known.tail, state=known.state)
+                entry = replace(
+                    entry, offset=known.offset, tail=known.tail, state=known.state, header=known.header
+                )
             if entry != known:
                 self._entries[entry.key] = entry
                 self._changed = True
@@ -109,7 +112,11 @@ class Registry:
             if reached is not None:
                 entry = self._entries[reached.key]
                 self._entries[reached.key] = replace(
-                    entry, offset=reached.end, tail=reached.tail, state=reached.state
+                    entry,
+                    offset=reached.end,
+                    tail=reached.tail,
+                    state=reached.state,
+                    header=reached.header,
                 )
                 self._changed = True
 
@@ -239,4 +246,5 @@ def _is_there(entry: Entry) -> bool:
 
 def _entry(fields: dict[str, Any]) -> Entry:
     prints = {name: Fingerprint(**fields[name]) for name in ("head", "tail")}
-    return Entry(**(fields | prints))
+    # Registries of earlier versions have no headers.
+    return Entry(**(fields | prints | {"header": Header(**fields.get("header", {}))}))

@@ -6,14 +6,16 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from threading import Event
 
 from engine.errors import ShippingError
 from shipping.bulk_body import Origin, bulk_items
 from shipping.delivery import Batch, BulkTarget, Counts, Delivery, DeliveryOptions
+from shipping.formats import NO_HEADER, FormatOptions, runs_by_header
 from shipping.framing import Block, LineFramer
 from shipping.identity import new_key
-from shipping.log_time import find_time, rewrite_time
+from shipping.log_time import find_times, rewrite_times
 from shipping.sources import Pipe, open_source
 
 _READ_BYTES = 1 << 18
@@ -38,25 +40,28 @@ class DueLine:
     content: bytes
 
 
-def schedule(lines: Iterable[tuple[int, bytes]], *, start_epoch: float, speed: float) -> Iterator[DueLine]:
+def schedule(
+    lines: Iterable[tuple[int, bytes]], *, start_epoch: float, speed: float, zone: tzinfo = UTC
+) -> Iterator[DueLine]:
     """Give each line (offset, content) the moment of its sending and its new time. Pure.
 
     The first time in the log becomes ``start_epoch``; a distance between two times becomes ``1/speed`` of
     it. A line that is older than one before it keeps its distance, and is sent right after that one, as it
-    was written. A line without a time is sent with the line before it.
+    was written. A line without a time is sent with the line before it. Times that name no zone are of
+    ``zone``.
     """
     first: float | None = None
     due = 0.0
     for offset, content in lines:
-        found = find_time(content)
-        if found is None:
+        found = find_times(content, zone)
+        if not found:
             yield DueLine(due, offset, content)
             continue
         if first is None:
-            first = found.epoch
-        after = (found.epoch - first) / speed
+            first = found[0].epoch
+        after = (found[0].epoch - first) / speed
         due = max(due, after)
-        yield DueLine(due, offset, rewrite_time(content, found, start_epoch + after))
+        yield DueLine(due, offset, rewrite_times(content, found, start_epoch + after))
 
 
 def read_lines(paths: Iterable[str], *, max_line_bytes: int) -> Iterator[tuple[int, bytes]]:
@@ -102,19 +107,23 @@ def replay(
     engine: BulkTarget,
     paths: list[str],
     options: DeliveryOptions,
+    formats: FormatOptions,
     *,
     speed: float,
+    zone: tzinfo,
     max_line_bytes: int,
     stop: Event,
     notify: Callable[[str], None],
 ) -> Counts:
     """Send files as if they happened now; returns the counts when all is acknowledged, or ``stop`` was set.
 
-    A second replay of the same log makes new documents. Raises ShippingError.
+    A second replay of the same log makes new documents. ``zone`` is that of times that name none. Raises
+    ShippingError.
     """
     # A replay is no file that could be met again: its ids only guard against double sending within it.
     key = new_key(0, 0, os.urandom(16), ())
-    origin = Origin(key, paths[0] if len(paths) == 1 else "replay")
+    path = paths[0] if len(paths) == 1 else "replay"
+    header = NO_HEADER
     delivery = Delivery(engine, options, acknowledged=lambda _: None, notify=notify)
     begun, start_epoch = time.monotonic(), time.time()
     items: list[bytes] = []
@@ -127,7 +136,7 @@ def replay(
 
     try:
         lines = read_lines(paths, max_line_bytes=max_line_bytes)
-        for line in schedule(lines, start_epoch=start_epoch, speed=speed):
+        for line in schedule(lines, start_epoch=start_epoch, speed=speed, zone=zone):
             ahead = begun + line.due - time.monotonic()
             if ahead > _TICK_SECONDS or len(items) >= _BATCH_LINES:
                 send()
@@ -136,7 +145,9 @@ def replay(
             if stop.is_set():
                 break
             content = line.content + b"\n"
-            items += bulk_items(Block(line.offset, content, line.offset + len(content)), origin)
+            block = Block(line.offset, content, line.offset + len(content))
+            items += bulk_items(block, Origin(key, path, formats, header))
+            _, header = runs_by_header(block, header)
         send()
         give_up_at = time.monotonic() + _STOP_SECONDS
         delivery.drain(deadline=lambda: stop.is_set() and time.monotonic() >= give_up_at)

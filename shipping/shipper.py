@@ -12,6 +12,7 @@ from engine.errors import EngineUnreachable, NotFound, NotPermitted, ShippingErr
 from shipping.bulk_body import Origin, bulk_items
 from shipping.delivery import Batch, Counts, Delivery, DeliveryOptions
 from shipping.follow import Follower
+from shipping.formats import FormatOptions
 from shipping.framing import Block
 from shipping.registry import Registry
 from shipping.tail import Tail
@@ -41,8 +42,15 @@ class BatchOptions:
 class Batcher:
     """Collects blocks of any files into batches."""
 
-    def __init__(self, options: BatchOptions, registry: Registry, submit: Callable[[Batch], bool]) -> None:
+    def __init__(
+        self,
+        options: BatchOptions,
+        registry: Registry,
+        submit: Callable[[Batch], bool],
+        formats: FormatOptions,
+    ) -> None:
         self._options = options
+        self._formats = formats
         self._registry = registry
         self._submit = submit
         self._clear()
@@ -54,12 +62,14 @@ class Batcher:
 
     def add(self, tail: Tail, block: Block) -> bool:
         """Take a block; False when the batch that it filled could not be submitted."""
+        parts = tail.parts(block)
         span = tail.span(block)
         if not self._batch.spans:
             self._since = time.monotonic()
         self._batch.spans.append(span)
         self._batch.in_doubt |= block.offset < tail.in_doubt_until
-        self._batch.items.extend(bulk_items(block, Origin(span.key, tail.path)))
+        for part, header in parts:
+            self._batch.items.extend(bulk_items(part, Origin(span.key, tail.path, self._formats, header)))
         self._bytes += len(block.content)
         return self.flush() if self._bytes >= self._options.batch_bytes else True
 
@@ -108,6 +118,7 @@ def ship(
     follower: Follower,
     delivery_options: DeliveryOptions,
     batch_options: BatchOptions,
+    format_options: FormatOptions,
     *,
     stop: Event,
     notify: Callable[[str], None],
@@ -132,7 +143,9 @@ def ship(
         return stop.is_set()
 
     delivery = Delivery(engine, delivery_options, acknowledged=acknowledged, notify=notify)
-    batcher = Batcher(batch_options, registry, lambda batch: delivery.submit(batch, give_up=waits))
+    batcher = Batcher(
+        batch_options, registry, lambda batch: delivery.submit(batch, give_up=waits), format_options
+    )
 
     level_at = time.monotonic()
 

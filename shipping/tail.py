@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 
 from engine.errors import ShippingError
+from shipping.formats import NO_HEADER, Header, header_before, runs_by_header
 from shipping.framing import Block, LineFramer
 from shipping.identity import HEAD_BYTES, TAIL_BYTES, Entry, Fingerprint, fingerprint, first_line, new_key
 from shipping.positions import Span
@@ -26,6 +27,7 @@ class Tail:
         attached: the file is still where it is looked for.
         grew_at: when it last grew, on the monotonic clock.
         damaged: it cannot be read any further.
+        header: what the file said of the lines that come next.
         in_doubt_until: lines that begin before this offset may have been sent by an earlier shipper.
     """
 
@@ -45,6 +47,8 @@ class Tail:
         offset, state = (entry.offset, entry.state) if entry else (0, "start")
         self.framer = LineFramer(offset, state, max_line_bytes=max_line_bytes)
         self.in_doubt_until = offset + in_doubt_bytes
+        self.header = entry.header if entry else NO_HEADER
+        self._header_sought = False
 
     @property
     def key(self) -> str | None:
@@ -105,6 +109,14 @@ class Tail:
             self.framer.feed(self.source.read_at(0, HEAD_BYTES))
         return self.framer.flush()
 
+    def parts(self, block: Block) -> list[tuple[Block, Header]]:
+        """A block cut where the file names other columns, with what it said of each part; in order."""
+        if self.header == NO_HEADER and block.offset and not self._header_sought and not self.is_pipe:
+            self.header = header_before(self.source.read_at, block.offset)
+        self._header_sought = True
+        parts, self.header = runs_by_header(block, self.header)
+        return parts
+
     def span(self, block: Block) -> Span:
         """The part of the file that a block is; raises ValueError before the file is identified."""
         if self.key is None:
@@ -114,13 +126,19 @@ class Tail:
             self._last = fingerprint(block.content[-TAIL_BYTES:])
         else:
             self._last = Fingerprint(0, "")
-        return Span(self.key, block.offset, block.end, block.state, self._last)
+        return Span(self.key, block.offset, block.end, block.state, self._last, self.header)
 
     def reached(self) -> Entry | None:
         """The entry as of what has been read, acknowledged or not; without a half-written line."""
         if self._entry is None:
             return None
-        return replace(self._entry, offset=self.framer.offset, state=self.framer.state, tail=self._last)
+        return replace(
+            self._entry,
+            offset=self.framer.offset,
+            state=self.framer.state,
+            tail=self._last,
+            header=self.header,
+        )
 
     def close(self) -> None:
         """Let go of the file."""

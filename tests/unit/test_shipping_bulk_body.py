@@ -20,6 +20,7 @@ from shipping.bulk_body import (
     read_answer,
     refusal_of,
 )
+from shipping.formats import FormatOptions, Header
 from shipping.framing import Block
 
 ORIGIN = Origin("AbCdEfGhIjKl", '/var/log/100% "odd"\\.log')
@@ -69,7 +70,7 @@ def test_a_block_without_lines_is_nothing_to_send() -> None:
 
 
 def test_a_pipeline_is_named_in_the_action() -> None:
-    ((action, _),) = documents(Block(0, b"a\n", 2), Origin("AbCdEfGhIjKl", "/x", "100%-json"))
+    ((action, _),) = documents(Block(0, b"a\n", 2), Origin("AbCdEfGhIjKl", "/x", FormatOptions("100%-json")))
     assert action["pipeline"] == "100%-json"
 
 
@@ -130,3 +131,17 @@ def test_a_dead_letter_keeps_line_place_and_reason_under_the_same_id() -> None:
     assert document["event"] == {"original": "bad", "kind": "pipeline_error"}
     assert document["error"]["message"] == "failed: no number"
     assert document["log"]["offset"] == 5
+
+
+def test_what_the_pipeline_must_know_goes_along_with_every_line() -> None:
+    origin = Origin(
+        "AbCdEfGhIjKl", "/x%d", FormatOptions(None, "mine", "+02:00"), Header('date "%s"', "2015-05-17")
+    )
+    told = {"format": "mine", "header": {"fields": 'date "%s"', "date": "2015-05-17"}}
+    for content in (b"a\nb\n", b"a\nb\xff\n"):
+        for _, source in documents(Block(0, content, len(content)), origin):
+            exact = source["httpmon"].pop("original_bytes", None)
+            assert (exact is None) == (not source["event"]["original"].startswith("b\\"))
+            assert source["httpmon"] == told
+            assert source["event"]["timezone"] == "+02:00"
+            assert source["log"]["file"]["path"] == "/x%d"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta, timezone
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipping.log_time import find_time, rewrite_time
+from shipping.log_time import find_times, rewrite_times
 from shipping.replay import DueLine, schedule
 
 COMMON = b'1.2.3.4 - - [%s] "GET / HTTP/1.1" 200 5'
@@ -25,9 +27,8 @@ COMMON = b'1.2.3.4 - - [%s] "GET / HTTP/1.1" 200 5'
     ],
 )
 def test_the_time_of_each_notation_is_read(line: bytes, epoch: float) -> None:
-    found = find_time(line)
-    assert found is not None
-    assert found.epoch == epoch
+    found = find_times(line)
+    assert found[0].epoch == epoch
 
 
 @pytest.mark.parametrize(
@@ -35,18 +36,14 @@ def test_the_time_of_each_notation_is_read(line: bytes, epoch: float) -> None:
     [b"", b"segfault at 0", COMMON % b"31/Feb/2015:10:05:03 +0000", COMMON % b"17/Foo/2015:10:05:03 +0000"],
 )
 def test_what_is_no_time_is_not_taken_for_one(line: bytes) -> None:
-    assert find_time(line) is None
+    assert find_times(line) == []
 
 
 @given(epoch=st.integers(0, 4_000_000_000), zone=st.sampled_from([b"+0000", b"-0800", b"+0545"]))
 def test_a_time_written_is_the_time_read(epoch: int, zone: bytes) -> None:
     line = COMMON % (b"17/May/2015:10:05:03 " + zone)
-    found = find_time(line)
-    assert found is not None
-    written = rewrite_time(line, found, epoch)
-    again = find_time(written)
-    assert again is not None
-    assert again.epoch == epoch
+    written = rewrite_times(line, find_times(line), epoch)
+    assert find_times(written)[0].epoch == epoch
     assert written.endswith(zone + b'] "GET / HTTP/1.1" 200 5')
 
 
@@ -55,9 +52,7 @@ def at(second: int) -> bytes:
 
 
 def seconds_of(lines: list[DueLine]) -> list[float]:
-    found = [find_time(line.content) for line in lines]
-    assert all(found)
-    return [one.epoch for one in found if one]
+    return [find_times(line.content)[0].epoch for line in lines]
 
 
 def test_order_and_gaps_are_kept() -> None:
@@ -82,3 +77,34 @@ def test_no_line_is_sent_before_its_new_time(seconds: list[int], speed: float) -
     replayed = list(schedule(lines, start_epoch=1000, speed=speed))
     assert all(second <= 1000 + line.due for second, line in zip(seconds_of(replayed), replayed, strict=True))
     assert [line.due for line in replayed] == sorted(line.due for line in replayed)
+
+
+@pytest.mark.parametrize(
+    ("line", "times", "replayed"),
+    [
+        (b"%s\tLHR\t5", [b"2015-05-17\t10:05:03"], [b"2023-11-14\t22:13:20"]),
+        (b"#Date: %s", [b"2015-05-17 10:05:03"], [b"2023-11-14 22:13:20"]),
+        (b"x[1]: 1.2.3.4:5 [%s] in", [b"17/May/2015:10:05:03.250"], [b"14/Nov/2023:22:13:20.250"]),
+        (
+            b'{"StartLocal":"%s","StartUTC":"%s","time":"%s"}',
+            [b"2015-05-17T12:05:03.5+02:00", b"2015-05-17T10:05:03.5Z", b"2015-05-17T10:05:04Z"],
+            [b"2023-11-15T00:13:20.5+02:00", b"2023-11-14T22:13:20.5Z", b"2023-11-14T22:13:21Z"],
+        ),
+        (b'{"ts":%s,"uri":"/?a=1431857103"}', [b"1431857103.25"], [b"1700000000.25"]),
+        (b'{"msec": "%s", "n": 5}', [b"1431857103250"], [b"1700000000250"]),
+        (b'{"time":"[%s]"}', [b"17/May/2015:10:05:03 +0000"], [b"14/Nov/2023:22:13:20 +0000"]),
+        (b'{"m":"/?d=2015-05-17T10:05:03Z","t":"%s"}', [b"2015-05-17T10:05:03"], [b"2023-11-14T22:13:20"]),
+    ],
+)
+def test_each_notation_is_written_anew(line: bytes, times: list[bytes], replayed: list[bytes]) -> None:
+    before = line % tuple(times)
+    found = find_times(before)
+    assert rewrite_times(before, found, 1_700_000_000 + found[0].epoch % 1) == line % tuple(replayed)
+
+
+def test_times_without_a_zone_are_of_the_one_that_is_given() -> None:
+    berlin = timezone(timedelta(hours=2))
+    line = b"2015-05-17 10:05:03 GET /"
+    (found,) = find_times(line, berlin)
+    assert found.epoch == 1431857103 - 7200
+    assert rewrite_times(line, [found], 1_700_000_000) == b"2023-11-15 00:13:20 GET /"

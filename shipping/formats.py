@@ -1,0 +1,192 @@
+"""What a shipper must know of formats: which pipeline reads one, and the headers that name columns. Pure.
+
+The engine's pipelines tell the formats of lines by themselves. Two things they cannot see in a line: a format
+that its owner wants to force, and the columns that a header named further up in the file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from engine.errors import ShippingError
+from shipping.framing import Block, LineFramer
+
+AUTOMATIC = "auto"
+
+# The names of formats, and the pipeline that reads each: its template's stem.
+FORMATS = {
+    AUTOMATIC: None,
+    "common": "access_common",
+    "combined": "access_common",
+    "vhost": "access_common",
+    "nginx": "access_common",
+    "apache": "access_common",
+    "ssl_request": "access_common",
+    "traefik": "access_common",
+    "haproxy": "access_haproxy",
+    "alb": "access_aws",
+    "elb": "access_aws",
+    "w3c": "access_w3c",
+    "iis": "access_w3c",
+    "cloudfront": "access_w3c",
+    "csv": "access_csv",
+    "json": "access_json",
+    "traefik_json": "access_json",
+    "caddy": "access_json",
+    "nginx_json": "access_json",
+    "apache_json": "access_json",
+}
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_FIELDS = b"#fields:"
+_DATE = b"#date:"
+_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_COLUMN_NAME = re.compile(r'"?[A-Za-z][A-Za-z0-9 _.:()/-]*"?')
+_SCAN_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a file said of the lines that follow.
+
+    Attributes:
+        fields: the names of the columns, as they stand after ``#Fields:`` or in a CSV's first line; empty
+            where none were given.
+        date: of a ``#Date:`` directive (W3C Extended Log File Format), for lines with a time of day only.
+    """
+
+    fields: str = ""
+    date: str = ""
+
+
+NO_HEADER = Header()
+
+
+@dataclass(frozen=True, slots=True)
+class FormatOptions:
+    """How lines are to be read.
+
+    Attributes:
+        pipeline: the ingest pipeline by name; None leaves the choice to the data stream.
+        own: the name of one of the user's own formats, which the data stream's pipeline is to read lines by.
+        timezone: of dates that name none; None leaves it to the pipeline.
+    """
+
+    pipeline: str | None = None
+    own: str | None = None
+    timezone: str | None = None
+
+
+SEEN_BY_ITSELF = FormatOptions()
+
+
+def format_options(
+    name: str, timezone: str | None, own_formats: Iterable[str], name_of: Callable[[str], str]
+) -> FormatOptions:
+    """The options for a format by its name.
+
+    Args:
+        name: one of FORMATS or of the user's own.
+        timezone: of dates that name none.
+        own_formats: the names of the user's own.
+        name_of: gives the full name of a pipeline by its template's stem.
+
+    Raises ShippingError for an unknown name.
+    """
+    own = list(own_formats)
+    if name in own:
+        return FormatOptions(own=name, timezone=timezone)
+    if name not in FORMATS:
+        known = [*FORMATS, *own]
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+        raise ShippingError(f"log format {name}: there is no such format; {hint}")
+    stem = FORMATS[name]
+    return FormatOptions(pipeline=name_of(stem) if stem else None, timezone=timezone)
+
+
+def runs_by_header(block: Block, header: Header) -> tuple[list[tuple[Block, Header]], Header]:
+    """Cut a block where the columns of its lines change.
+
+    Returns its parts, each with the header in force, and the header in force after it.
+    """
+    content = block.content
+    may_begin_with_one = block.offset == 0 and block.is_ordinary
+    if not (block.is_ordinary and (content.startswith(b"#") or b"\n#" in content or may_begin_with_one)):
+        return [(block, header)], header
+    runs: list[tuple[Block, Header]] = []
+    start = 0
+
+    def cut(end: int) -> None:
+        nonlocal start
+        if end > start:
+            part = content[start:end]
+            runs.append((Block(block.offset + start, part, block.offset + end), header))
+            start = end
+
+    at = 0
+    while 0 <= at < len(content):
+        if (may_begin_with_one and at == 0) or content.startswith(b"#", at):
+            newline = content.index(b"\n", at)
+            after = header_after(content[at:newline], header, first=block.offset + at == 0)
+            if after != header:
+                cut(newline + 1)
+                header = after
+            at = newline
+        at = content.find(b"\n#", at) + 1 or len(content)
+    cut(len(content))
+    return runs, header
+
+
+def header_after(line: bytes, header: Header, *, first: bool) -> Header:
+    """The header in force after a line: that before it, unless the line is a directive or names columns."""
+    line = line.removeprefix(_BYTE_ORDER_MARK)
+    if len(line) > 1 << 16:
+        return header
+    start = line[:8].lower()
+    if start == _FIELDS:
+        return replace(header, fields=_text(line[len(_FIELDS) :]))
+    if start.startswith(_DATE):
+        date = _ISO_DATE.search(_text(line))
+        return replace(header, date=date[0]) if date else header
+    if first and not line.startswith(b"#") and _names_columns(_text(line)):
+        return replace(header, fields=_text(line))
+    return header
+
+
+def header_before(read_at: Callable[[int, int], bytes], offset: int) -> Header:
+    """The header in force at an offset, read from the file; only files that begin with a header are searched.
+
+    Args:
+        read_at: returns up to so many bytes (second) from an offset (first).
+        offset: where a line begins.
+    """
+    head = read_at(0, 1 << 12).removeprefix(_BYTE_ORDER_MARK)
+    if not head.startswith(b"#") and not _names_columns(_text(head.split(b"\n", 1)[0])):
+        return NO_HEADER
+    framer = LineFramer()
+    header = NO_HEADER
+    while framer.position < offset:
+        data = read_at(framer.position, min(_SCAN_BYTES, offset - framer.position))
+        if not data:
+            break
+        for block in framer.feed(data):
+            _, header = runs_by_header(block, header)
+    return header
+
+
+def _text(line: bytes) -> str:
+    return line.decode(errors="backslashreplace").strip()
+
+
+def _names_columns(line: str) -> bool:
+    """Whether a line of CSV has names only, a status among them."""
+    cells = line.replace(";", ",").split(",")
+    return (
+        len(cells) > 3
+        and all(_COLUMN_NAME.fullmatch(cell.strip()) for cell in cells)
+        and any(mark in line.lower() for mark in ("status", "code", "response"))
+    )
