@@ -26,6 +26,7 @@ def run_shipper(
     from shipping.delivery import Counts
     from shipping.follow import Follower, FollowOptions
     from shipping.registry import Registry, default_registry_path
+    from shipping.reports import Reporter, this_shipper
     from shipping.shipper import BatchOptions, Progress, ship, wait_for_target
 
     settings = loaded.settings
@@ -53,8 +54,16 @@ def run_shipper(
             ),
             notify,
         )
+        reporter = Reporter(engine, names.operations, this_shipper(registry.path, files))
+
+        def report(progress: Progress) -> None:
+            reporter.report(progress)
+            if stats:
+                notify(describe(progress))
+
+        last: Progress | None = None
         try:
-            return ship(
+            last = ship(
                 engine,
                 registry,
                 follower,
@@ -63,9 +72,11 @@ def run_shipper(
                 formats,
                 stop=stop,
                 notify=notify,
-                report=(lambda progress: notify(describe(progress))) if stats else (lambda _: None),
+                report=report,
             )
+            return last
         finally:
+            reporter.close(last)
             follower.close()
             registry.close()
 

@@ -23,6 +23,7 @@ from reading.installation import (
     TransformState,
     WatchState,
 )
+from reading.shippers import ShipperState, shape_shippers, shippers_search
 from reading.tick import Question, Tick
 from scheduler.leadership import read_lease, read_standbys
 from scheduler.transforms.control import control_of
@@ -76,6 +77,7 @@ def read_installation(engine: Engine, settings: Settings) -> Installation:
             if state is not None
         ),
         schedulers=_schedulers(engine, names, executors),
+        shippers=_shippers(engine, names),
         tiers=tiers,
         newest_summary=tick.newest_summary if tick else None,
         newest_hit=tick.newest_hit if tick else None,
@@ -97,6 +99,13 @@ def _last_audit(engine: Engine, names: Names) -> tuple[datetime | None, str]:
     except NotFound:
         return None, ""
     return parse_time(document["@timestamp"]), str(document["message"])
+
+
+def _shippers(engine: Engine, names: Names) -> tuple[ShipperState, ...]:
+    try:
+        return shape_shippers(engine.request("POST", f"/{names.operations}/_search", body=shippers_search()))
+    except NotFound:
+        return ()
 
 
 def _stored(engine: Engine, names: Names) -> tuple[str, tuple[Tier, ...]]:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from engine.errors import EXIT_BROKEN, EXIT_DEGRADED, EXIT_DONE
+from reading.shippers import ShipperState
 
 Level = Literal["ok", "degraded", "broken"]
 
@@ -20,6 +21,9 @@ _SCHEDULER_SILENCE_SECONDS = 20.0
 _WATCH_LATE = timedelta(seconds=60)
 _HISTORY = "its runs are recorded in the watch history"
 _LONGEST_TROUBLE = 200
+# A shipper reports every 10 s, and is behind for a moment whenever much is written.
+SHIPPER_SILENCE_SECONDS = 60.0
+SHIPPER_BEHIND_SECONDS = 60.0
 _UNFIT_STATES = frozenset({"failed", "failing"})
 
 
@@ -108,6 +112,7 @@ class Installation:
         changed: names of objects that are not as rendered.
         transforms, watches: each one's state.
         schedulers: who executes; None where the engine does it all.
+        shippers: what they reported of themselves.
         tiers: what the data takes.
         newest_summary: start of the newest summarised bucket; None while there is none.
         newest_hit: event time of the newest hit; None while there is none.
@@ -129,6 +134,7 @@ class Installation:
     transforms: tuple[TransformState, ...] = ()
     watches: tuple[WatchState, ...] = ()
     schedulers: Schedulers | None = None
+    shippers: tuple[ShipperState, ...] = ()
     tiers: tuple[Tier, ...] = ()
     newest_summary: datetime | None = None
     newest_hit: datetime | None = None
@@ -155,6 +161,7 @@ def findings(installation: Installation) -> list[Finding]:
         *_scheduler_findings(installation),
         *_transform_findings(installation),
         *_watch_findings(installation),
+        *_shipper_findings(installation),
     ]
     if installation.open_alerts:
         found.append(
@@ -253,6 +260,29 @@ def _watch_findings(installation: Installation) -> Iterable[Finding]:
 def _because(trouble: str) -> str:
     # The engine's own words may be a page long.
     return f": {trouble[:_LONGEST_TROUBLE]}" if trouble else ""
+
+
+def silent_shippers(shippers: Iterable[ShipperState], now: datetime) -> list[ShipperState]:
+    """Those that did not say that they stopped, and say nothing any more."""
+    return [
+        one
+        for one in shippers
+        if one.state == "running" and (now - one.reported_at).total_seconds() > SHIPPER_SILENCE_SECONDS
+    ]
+
+
+def _shipper_findings(installation: Installation) -> Iterable[Finding]:
+    silent = silent_shippers(installation.shippers, installation.read_at)
+    for one in installation.shippers:
+        where = f"the shipper on {one.host} (process {one.pid})"
+        if one in silent:
+            seconds = (installation.read_at - one.reported_at).total_seconds()
+            yield Finding(
+                "degraded", f"{where} was heard of {seconds:.0f} s ago", "is httpmon ship running there?"
+            )
+        elif one.state == "running" and one.behind_seconds > SHIPPER_BEHIND_SECONDS:
+            behind = f"{one.behind_bytes:,} bytes and {one.behind_seconds:.0f} s behind"
+            yield Finding("degraded", f"{where} is {behind}", "httpmon doctor says what holds it up")
 
 
 def _runner(executor: str) -> str:

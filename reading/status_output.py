@@ -21,6 +21,7 @@ from reading.installation import (
 )
 from reading.plain import bytes_text, duration_text, local_time
 from reading.printable import printable
+from reading.shippers import ShipperState
 from reading.tick_json import utc_text
 
 
@@ -67,6 +68,10 @@ def status_text(installation: Installation, found: list[Finding], zone: tzinfo |
         ]
         heads = ("watch", "last run", "when", "left out")
         parts.append(_table(watches, heads, ("left", "left", "right", "right")))
+    if installation.shippers:
+        shippers = [_shipper(one, installation.read_at) for one in installation.shippers]
+        columns = ("shipper", "state", "reported", "lines", "again", "dead", "behind")
+        parts.append(_table(shippers, columns, ("left", "left", *["right"] * 5)))
     if installation.tiers:
         tiers = [
             (tier.name, f"{tier.documents:,}", bytes_text(tier.bytes), "BLOCKED" if tier.read_only else "")
@@ -139,5 +144,12 @@ def _age(moment: datetime | None, now: datetime, zone: tzinfo | None, *, bucket:
     return f"{local_time(moment, zone)}, {duration_text(max(0.0, seconds))} ago"
 
 
-def _table(rows: Sequence[tuple[str, ...]], heads: tuple[str, ...], alignment: tuple[str, ...]) -> str:
+def _shipper(one: ShipperState, now: datetime) -> tuple[str, ...]:
+    age = max(0.0, (now - one.reported_at).total_seconds())
+    behind = f"{bytes_text(one.behind_bytes)}, {one.behind_seconds:.0f} s" if one.behind_bytes else "-"
+    counts = (f"{number:,}" for number in (one.read, one.duplicates, one.dead))
+    return (printable(one.host), one.state, f"{duration_text(age)} ago", *counts, behind)
+
+
+def _table(rows: Sequence[tuple[str, ...]], heads: Sequence[str], alignment: Sequence[str]) -> str:
     return tabulate(rows, headers=heads, colalign=alignment, disable_numparse=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,9 +21,26 @@ from reading.installation import (
     findings,
     verdict,
 )
+from reading.shippers import ShipperState, shape_shippers
 from reading.status_output import status_object, status_text
+from shipping.delivery import Counts
+from shipping.reports import Reporting, report_document
+from shipping.shipper import Progress
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+SHIPPER = ShipperState(
+    identifier="shipper:1",
+    host="web1",
+    pid=7,
+    state="running",
+    reported_at=NOW - timedelta(seconds=4),
+    registry="/var/lib/httpmon/ship.json",
+    files=("/var/log/access.log",),
+    read=1200,
+    sent=1100,
+    duplicates=99,
+    dead=1,
+)
 WELL = Installation(
     read_at=NOW,
     engine="opensearch 3.8.0",
@@ -36,6 +54,7 @@ WELL = Installation(
         TransformState("httpmon-sections-hourly-000001", "started", 200.0),
     ),
     watches=(WatchState("httpmon-high-traffic", True, NOW - timedelta(seconds=8), "execution_not_needed"),),
+    shippers=(SHIPPER,),
     tiers=(Tier("raw", 1000, 500_000), Tier("sections", 100, 9_000)),
     newest_summary=NOW - timedelta(seconds=10),
     newest_hit=NOW - timedelta(seconds=3),
@@ -59,6 +78,10 @@ httpmon-sections-hourly-000001  started  200.0 s
 watch                 last run                 when    left out
 --------------------  --------------------  -------  ----------
 httpmon-high-traffic  execution_not_needed  8 s ago           -
+
+shipper    state      reported    lines    again    dead    behind
+---------  -------  ----------  -------  -------  ------  --------
+web1       running     4 s ago    1,200       99       1         -
 
 data        documents     bytes
 --------  -----------  --------  --
@@ -127,6 +150,22 @@ def test_all_is_well() -> None:
             "degraded",
             "no scheduler executes; process 7 on a was heard of 21 s ago",
         ),
+        (
+            {"shippers": (replace(SHIPPER, reported_at=NOW - timedelta(seconds=61)),)},
+            "degraded",
+            "the shipper on web1 (process 7) was heard of 61 s ago",
+        ),
+        (
+            {"shippers": (replace(SHIPPER, state="stopped", reported_at=NOW - timedelta(days=1)),)},
+            "ok",
+            "",
+        ),
+        (
+            {"shippers": (replace(SHIPPER, behind_bytes=5_000, behind_seconds=61.0),)},
+            "degraded",
+            "the shipper on web1 (process 7) is 5,000 bytes and 61 s behind",
+        ),
+        ({"shippers": (replace(SHIPPER, behind_bytes=5_000, behind_seconds=59.0),)}, "ok", ""),
         ({"open_alerts": ("High traffic",)}, "degraded", "open alert: High traffic"),
     ],
 )
@@ -167,3 +206,17 @@ def test_json_has_the_same() -> None:
     assert shown["read_at"] == "2026-03-01T12:00:00Z"
     assert shown["transforms"][0]["lag_seconds"] == 4.2
     assert shown["watches"][0]["last_checked"] == "2026-03-01T11:59:52Z"
+
+
+def test_what_a_shipper_reports_is_what_is_read() -> None:
+    files = SHIPPER.files
+    who = Reporting("web1", 7, Path(SHIPPER.registry), files, NOW - timedelta(hours=1))
+    progress = Progress(Counts(read=1200, sent=1100, duplicates=99, dead=1), 300, 2.25, 1)
+    document = report_document(who, progress, state="running", now=NOW)
+    answer = {"hits": {"hits": [{"_id": who.identifier, "_source": json.loads(json.dumps(document))}]}}
+    expected = replace(
+        SHIPPER, identifier=who.identifier, reported_at=NOW, behind_bytes=300, behind_seconds=2.2
+    )
+    assert shape_shippers(answer) == (expected,)
+    assert replace(who, pid=8).identifier == who.identifier, "a restart is the same shipper"
+    assert replace(who, host="web2").identifier != who.identifier
