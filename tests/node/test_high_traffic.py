@@ -24,6 +24,7 @@ from scheduler.transforms.service import TransformService
 from scheduler.watches.service import WatchService
 from tests.e2e.processes import await_that
 from tests.node.summaries import QuickClock, send_lines, settle
+from tests.node.watch_runs import Clock, leave_active, run_watches
 from tests.node.webhooks import receiving
 
 BUCKET = 10
@@ -38,14 +39,11 @@ class Event(NamedTuple):
     hits: int
 
 
-class Clock:
-    """The time of day as the test says it."""
-
-    def __init__(self, epoch: float) -> None:
-        self.epoch = epoch
-
-    def __call__(self) -> datetime:
-        return datetime.fromtimestamp(self.epoch, UTC)
+@pytest.fixture
+def provisioned(engine: Engine, provisioned: Settings) -> Settings:
+    """The built-in pack, with this rule as the only one that runs."""
+    leave_active(engine, provisioned, "high_traffic")
+    return provisioned
 
 
 def line(epoch: int, section: str = "/api", status: int = 200) -> str:
@@ -62,20 +60,6 @@ def summarise(engine: Engine, settings: Settings, lines: Sequence[str]) -> None:
     finally:
         service.close()
     engine.request("POST", f"/{settings.names.traffic}/_refresh")
-
-
-def run_watches(engine: Engine, settings: Settings, clock: Clock, until: float) -> None:
-    """A scheduler begins, runs for every scheduled time up to ``until``, and ends."""
-    service = WatchService(engine, settings.names, clock=clock)
-    try:
-        service.tick()
-        clock.epoch = until
-        service.tick()
-        while not service.idle():
-            service.wait(5)
-            service.tick()
-    finally:
-        service.close()
 
 
 def events(engine: Engine, settings: Settings) -> list[Event]:
@@ -132,6 +116,7 @@ def test_made_up_traffic_gives_the_events_of_a_plain_count(
     rule = {"threshold": 10.0, "recovery_threshold": 8.0, "window": "1m"}
     settings = settings.model_copy(update={"parameters": {"high_traffic": rule}})
     provision(engine, settings)
+    leave_active(engine, settings, "high_traffic")
     times = made_times(seed=11, seconds=600)
     summarise(engine, settings, [line(time) for time in times])
     clock, end = Clock(START), START + 700
@@ -183,6 +168,7 @@ def test_a_silenced_rule_writes_its_documents_and_tells_nobody(engine: Engine, s
         rule = {"window": "20s", "webhook": f"http://127.0.0.1:{receiver.port}/alerts?to=us"}
         settings = settings.model_copy(update={"parameters": {"high_traffic": rule}})
         provision(engine, settings)
+        leave_active(engine, settings, "high_traffic")
         start = START - START % BUCKET
         # 20 hits/s for 40 s, four times, with 60 s of rest behind each.
         times = [start + turn * 100 + second for turn in range(4) for second in range(40) for _ in range(20)]
@@ -233,6 +219,7 @@ def test_an_alert_document_tells_its_whole_story(engine: Engine, settings: Setti
     rule = {"window": "20s", "renotify": "1m", "no_data": "1m"}
     settings = settings.model_copy(update={"parameters": {"high_traffic": rule}})
     provision(engine, settings)
+    leave_active(engine, settings, "high_traffic")
     start = START - START % BUCKET
     times = [start + second for second in range(100) for _ in range(20)]
     summarise(engine, settings, [line(time) for time in times])

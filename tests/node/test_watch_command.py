@@ -17,6 +17,7 @@ from engine.errors import HttpmonError
 from provisioning.settings import Settings
 from scheduler.watches.service import WatchService
 from tests.node.receivers import Receiver, receiving
+from tests.node.watch_runs import leave_active
 
 START = 1_700_000_000
 
@@ -58,7 +59,7 @@ def define(engine: Engine, settings: Settings, name: str, body: dict[str, Any]) 
 
 def only(engine: Engine, settings: Settings, name: str, body: dict[str, Any]) -> None:
     """Make one watch the only one that runs."""
-    httpmon(settings, "deactivate", "high_traffic")
+    leave_active(engine, settings)
     define(engine, settings, name, body)
 
 

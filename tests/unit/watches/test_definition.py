@@ -161,8 +161,17 @@ def test_what_is_wrong_is_said_with_its_place(body: dict[str, Any], path: str, p
 def test_the_built_in_watches_can_be_read() -> None:
     rendered = render_all(Settings(), assumed_capabilities("opensearch"))
     watches = [parse_watch(one.name, one.body) for one in rendered if one.kind == "watch"]
-    assert [watch.id for watch in watches] == ["httpmon-high-traffic"]
-    (high_traffic,) = watches
-    assert isinstance(high_traffic.input, ChainInput)
-    assert isinstance(high_traffic.condition, ScriptCondition)
-    assert high_traffic.throttle_seconds == 0.0
+    assert [watch.id for watch in watches] == [
+        "httpmon-client-flood",
+        "httpmon-error-rate",
+        "httpmon-high-traffic",
+        "httpmon-no-data",
+        "httpmon-section-errors",
+        "httpmon-traffic-drop",
+        "httpmon-unparsed-lines",
+    ]
+    for watch in watches:
+        assert isinstance(watch.input, ChainInput)
+        assert isinstance(watch.condition, ScriptCondition)
+        assert watch.throttle_seconds == 0.0
+        assert watch.metadata["httpmon"]["catch_up"] == "1h"
