@@ -1,14 +1,16 @@
 """Guards: Elasticsearch understands every field of everything that httpmon sends to it.
 
-Said by the code that Elasticsearch itself parses with, in the last 8.x and a recent 9.x version, and by the
-typed model of Elastic's Java client for watches and ingest processors. Each body also goes through with one
-of its fields misspelt, for every field: that it is refused then shows that the check can fail.
+Said by the code that Elasticsearch itself parses with, in the oldest supported, the last 8.x and a 9.x
+version, and by the typed model of Elastic's Java client for watches and ingest processors. Each body also
+goes through with one of its fields misspelt, for every field: that it is refused then shows that the check
+can fail.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 import runpy
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,9 +30,10 @@ from tests.contract.elastic.parsers import ParserProcess, installed_jars
 ROOT = Path(__file__).parents[2]
 PAGES = (*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md")
 
-# Whose templates go through which version's parsers. 8.10 and 9.0 are the oldest of their kind here.
+# Whose templates go through which version's parsers: the oldest supported, the last 8.x and a new one.
 ENGINES = {
-    "server-8": ("elasticsearch:8.10.4", "elasticsearch:8.10.4 basic", "elasticsearch:8.19.21"),
+    "server-8.10": ("elasticsearch:8.10.4", "elasticsearch:8.10.4 basic"),
+    "server-8": ("elasticsearch:8.14.0", "elasticsearch:8.19.21"),
     "server-9": ("elasticsearch:9.0.0", "elasticsearch:9.5.3"),
 }
 # What only the client's model knows: the server's parsers are in modules that no repository has.
@@ -52,13 +55,16 @@ class Judges:
             refused: str | None = self._server.ask(kind, name, body)["refused"]
             if refused:
                 return refused
-        if kind not in BY_CLIENT:
-            return None
-        answer = self._client.ask(kind, name, body)
-        if answer["refused"]:
-            return str(answer["refused"])
-        lost = list(dropped(body, answer["body"]))
-        return f"does not know {', '.join(lost)}" if lost else None
+        return refused_by_client(self._client, example, body) if kind in BY_CLIENT else None
+
+
+def refused_by_client(client: ParserProcess, example: Example, body: dict[str, Any]) -> str | None:
+    """What the client's model has against a body, or what it drops of it."""
+    answer = client.ask(example.kind, example.name, body)
+    if answer["refused"]:
+        return str(answer["refused"])
+    lost = list(dropped(body, answer["body"])) if answer["body"] else []
+    return f"does not know {', '.join(lost)}" if lost else None
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +129,19 @@ def beside() -> list[Example]:
     ]
 
 
+def written_by_others() -> list[Example]:
+    """The watches by which the scheduler is shown to understand Watcher's JSON, but for its own action."""
+    examples: list[Example] = []
+    for file in sorted((ROOT / "tests" / "node" / "watcher_documentation").glob("*.json")):
+        text = file.read_text(encoding="utf-8").replace('"@PORT@"', "80").replace("@PORT@", "80")
+        for case in json.loads(text.replace("@INDEX@", "example")):
+            body = {"trigger": {"schedule": {"interval": "5m"}}, **case["watch"]}
+            if not any("notify" in action for action in body.get("actions", {}).values()):
+                found = parts("watch", case["shows"], body, file.name)
+                examples += [example for example in found if example.kind == "watch"]
+    return examples
+
+
 def refusals(judges: Judges, examples: list[Example]) -> list[str]:
     told = ((example, judges.refusal(example, example.body)) for example in examples)
     return [f"{example}: {refused}" for example, refused in told if refused]
@@ -152,6 +171,12 @@ def test_a_misspelt_field_in_what_provisioning_sends_is_refused(version: str, ju
 
 def test_all_that_the_docs_and_the_stacks_show_is_understood(judges: Judges) -> None:
     assert refusals(judges, beside()) == []
+
+
+def test_watches_that_the_scheduler_is_tried_with_are_elastics(client: ParserProcess) -> None:
+    told = {str(one): refused_by_client(client, one, one.body) for one in written_by_others()}
+    assert len(told) > 30
+    assert {example: refused for example, refused in told.items() if refused} == {}
 
 
 def test_a_misspelt_field_in_what_the_docs_and_the_stacks_show_is_refused(judges: Judges) -> None:

@@ -119,7 +119,7 @@ def test_a_second_run_under_a_basic_licence_sends_no_write(basic: ReplayServer) 
     assert basic.writes == []
     code, shown = status(basic)
     assert (code, shown["status"]) == (6, "degraded")
-    assert [finding["mend"] for finding in shown["findings"]] == ["is httpmon scheduler running?"]
+    assert all("httpmon scheduler" in finding["mend"] for finding in shown["findings"])
     assert "basic" in json.dumps(shown)
 
 
@@ -313,3 +313,20 @@ def test_nothing_installed_is_broken(any_server: ReplayServer) -> None:
     code, shown = status(any_server)
     assert (code, shown["findings"][0]["mend"]) == (7, "httpmon provision")
     assert any_server.writes == []
+
+
+def test_a_changed_retention_takes_effect_without_a_rollover(
+    provisioned: ReplayServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPMON_RETENTION_DEAD", "9d")
+    assert httpmon(provisioned, "provision").code == 0
+    by_lifecycle = tuple(map(int, provisioned.cluster.answers.version.split("."))) >= (8, 14, 0)
+    expected = (
+        ["PUT /_index_template/httpmon-dead", "PUT /_data_stream/logs-httpmon.dead-default/_lifecycle"]
+        if by_lifecycle
+        else ["PUT /_ilm/policy/httpmon-dead"]
+    )
+    assert provisioned.writes == expected
+    provisioned.requests.clear()
+    assert httpmon(provisioned, "provision").output.splitlines()[-1] == "nothing to do"
+    assert provisioned.writes == []

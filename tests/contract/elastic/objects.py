@@ -36,6 +36,7 @@ _PATHS = (
 # A search template's section without an argument, and the one with it: the former is what a search gets.
 _DEFAULTED = re.compile(r"\{\{\^(\w+)\}\}(.*?)\{\{/\1\}\}\{\{#\1\}\}.*?\{\{/\1\}\}", re.DOTALL)
 _COMMENT = re.compile(r"\{\{!.*?\}\}", re.DOTALL)
+_TEMPLATE = {"source", "id", "lang", "params"}
 _ANY_SEARCH: Body = {"query": {"match_all": {}}}
 
 
@@ -87,10 +88,48 @@ def parts(kind: str, name: str, body: Body, origin: str) -> Iterator[Example]:
         body = copy.deepcopy(body)
         for number, search in enumerate(_taken_searches(body)):
             yield Example("search", f"{name}, search {number}", search, origin)
+        body = written_out(body)
     if kind == "script":
         text = _COMMENT.sub("", _DEFAULTED.sub(r"\2", body["script"]["source"]))
         yield Example("search", name, json.loads(text), origin)
     yield Example(kind, name, body, origin)
+
+
+# What Watcher takes (its reference says so) and the client's model lacks, by the key above it.
+_MISSING_IN_MODEL: Mapping[str, tuple[str, ...]] = {
+    "contexts": ("text",),
+    "email": ("account", "attach_data"),
+    "index": ("doc_type",),
+    "request": ("types",),
+    "template": ("lang",),
+}
+
+
+def written_out(node: Any, key: str = "") -> Any:
+    """A watch as the client's model knows it: the longer of two ways to write a part, without its gaps."""
+    if isinstance(node, list):
+        return [written_out(child, key) for child in node]
+    if not isinstance(node, Mapping):
+        return {"source": node} if key == "script" else node
+    if key not in ("script", "template") and node and node.keys() <= _TEMPLATE:
+        return str(node.get("source", node.get("id")))  # a text template with parameters
+    if node.keys() == {"transform"} and key:
+        return {"simple": {}}  # an input that is a transform
+    if node.keys() == {"name", "address"}:
+        return f"{node['name']} <{node['address']}>"
+    left_out = _MISSING_IN_MODEL.get(key, ())
+    whole = {name: written_out(child, name) for name, child in node.items() if name not in left_out}
+    if key == "email" and isinstance(whole.get("body"), str):
+        whole["body"] = {"text": whole["body"]}
+    if key == "email" and "{{" in str(whole.get("priority")):
+        del whole["priority"]  # the model takes its five words only
+    if key == "message":
+        whole.setdefault("attachments", [])
+    if key == "script" and "inline" in whole:
+        whole["source"] = whole.pop("inline")  # the former name
+    if key == "template" and isinstance(whole.get("source"), Mapping):
+        whole["source"] = json.dumps(whole["source"])
+    return whole
 
 
 def _taken_searches(node: Any) -> Iterator[Body]:

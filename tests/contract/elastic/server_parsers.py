@@ -45,8 +45,8 @@ _AGGREGATIONS_OF_MODULES = {
 class ServerParsers:
     """The parsers, each with the registry that a node would give it."""
 
-    def __init__(self, major: int) -> None:
-        self._major = major
+    def __init__(self, version: tuple[int, int]) -> None:
+        self._version = version
         self._settings = _java("common.settings.Settings").EMPTY
         self._json = _java("xcontent.XContentType").JSON
         self._registered = _java("xcontent.XContentParserConfiguration").EMPTY.withRegistry(
@@ -79,7 +79,7 @@ class ServerParsers:
     def _transform(self, name: str, body: Body) -> None:
         transforms = _java(f"{_TRANSFORMS}.TransformConfig")
         # Since 9.5 it asks whether projects may be searched across.
-        single = [_java(f"{_TRANSFORMS}.TransformParsingContext")(False)] if self._major >= 9 else []
+        single = [_java(f"{_TRANSFORMS}.TransformParsingContext")(False)] if self._version >= (9, 0) else []
         config = transforms.fromXContent(self._parser(body), name, False, *single)
         _raise_problems(config.validate(None))
 
@@ -117,25 +117,34 @@ class ServerParsers:
         self._mapping_parser(mappings.get("_doc", mappings))
 
     def _lifecycle(self, name: str, body: Body) -> None:
-        requests = _java("xpack.core.ilm.action.PutLifecycleRequest")
-        minute = _java("core.TimeValue").timeValueMinutes(1)
-        factory = jpype.JProxy(
-            "org.elasticsearch.xpack.core.ilm.action.PutLifecycleRequest$Factory",
-            {"getPolicyName": lambda: name, "create": lambda policy: requests(minute, minute, policy)},
-        )
-        request = requests.parseRequest(factory, self._parser(body))
+        actions = "xpack.core.ilm.action"
+        if self._version > (8, 10):
+            requests = _java(f"{actions}.PutLifecycleRequest")
+            minute = _java("core.TimeValue").timeValueMinutes(1)
+            factory = jpype.JProxy(
+                f"org.elasticsearch.{actions}.PutLifecycleRequest$Factory",
+                {"getPolicyName": lambda: name, "create": lambda policy: requests(minute, minute, policy)},
+            )
+            request = requests.parseRequest(factory, self._parser(body))
+        else:
+            request = _java(f"{actions}.PutLifecycleAction$Request").parseRequest(name, self._parser(body))
         request.getPolicy().validate()
 
     def _role(self, name: str, body: Body) -> None:
-        parser = _java("xpack.core.security.authz.RoleDescriptor").parserBuilder().build()
-        role = parser.parse(name, self._parser(body))
+        roles = _java("xpack.core.security.authz.RoleDescriptor")
+        if self._version > (8, 10):
+            role = roles.parserBuilder().build().parse(name, self._parser(body))
+        else:
+            role = roles.parse(name, self._parser(body), False)
         _raise_problems(
             _java("xpack.core.security.action.role.RoleDescriptorRequestValidator").validate(role)
         )
 
     def _search(self, _name: str, body: Body) -> None:
-        every_feature = jpype.JProxy("java.util.function.Predicate", {"test": lambda _: True})
-        _java("search.builder.SearchSourceBuilder")().parseXContent(self._parser(body), True, every_feature)
+        # Later versions ask whether every node of the cluster knows a feature.
+        known = [jpype.JProxy("java.util.function.Predicate", {"test": lambda _: True})]
+        known = known if self._version > (8, 10) else []
+        _java("search.builder.SearchSourceBuilder")().parseXContent(self._parser(body), True, *known)
 
     def _script(self, _name: str, body: Body) -> None:
         content = _java("common.bytes.BytesArray")(json.dumps(body))
@@ -204,7 +213,8 @@ class ServerParsers:
         known = jpype.JClass("java.util.HashSet")(scoped.BUILT_IN_INDEX_SETTINGS)
         lifecycle = _java("xpack.core.ilm.LifecycleSettings")
         setting = _java("common.settings.Setting")
-        for value in vars(lifecycle).values():
+        for field in lifecycle.class_.getDeclaredFields():
+            value = field.get(None)
             if isinstance(value, setting) and value.hasIndexScope():
                 known.add(value)
         return scoped(self._settings, known)
@@ -237,8 +247,10 @@ class ServerParsers:
         never = jpype.JProxy(function, {"apply": lambda _: None})
         runtime = jpype.JProxy(function, {"apply": lambda name: registry.getRuntimeFieldParsers().get(name)})
         compiler = _java("script.ScriptCompiler").NONE
-        last = [never, jpype.JClass("java.util.ArrayList")()] if self._major >= 9 else [None, never]
+        last = [never, jpype.JClass("java.util.ArrayList")()] if self._version >= (9, 0) else [None, never]
         contexts = _java("index.mapper.MappingParserContext")
+        # 8.10 has no bit sets yet.
+        taken = min(one.getParameterCount() for one in contexts.class_.getConstructors())
         arguments = (
             never,
             jpype.JProxy(function, {"apply": type_parser}),
@@ -256,7 +268,7 @@ class ServerParsers:
 
         def parse(mappings: Body) -> None:
             node = self._as_map(mappings)
-            context = contexts(*arguments)  # a new one each time: it counts how deep the parser is
+            context = contexts(*arguments[:taken])  # a new one each time: it counts how deep the parser is
             mappers.parse("_doc", node, context)
             # What MappingParser does behind it; that class is not public.
             for metadata_field in list(node.keySet()):
@@ -293,7 +305,8 @@ def main() -> None:
     """Answer requests until there are no more."""
     start_jvm(Path(sys.argv[1]), sys.argv[2])
     _java("common.logging.LogConfigurator").configureESLogging()
-    parsers = ServerParsers(int(_java("Version").CURRENT.major))
+    version = _java("Version").CURRENT
+    parsers = ServerParsers((int(version.major), int(version.minor)))
     serve(lambda kind, name, body: {"refused": parsers.refusal(kind, name, body)})
 
 

@@ -79,6 +79,11 @@ class Cluster:
             (r"POST /_aliases", lambda body, **_: indices.change_aliases(body)),
             (r"POST /_reindex", lambda **_: Answer(200, {"took": 1, "total": 0, "failures": []})),
             (r"PUT /_data_stream/([^/]+)", lambda name, **_: indices.create_stream(name)),
+            (r"GET /_data_stream/([^/]+)", lambda name, **_: indices.show_streams(name)),
+            (
+                r"(?:PUT|DELETE) /_data_stream/([^/]+)/_lifecycle",
+                lambda name, body, **_: indices.put_lifecycle(name, body),
+            ),
             (r"DELETE /_data_stream/([^/]+)", lambda name, **_: indices.delete_stream(name)),
             (r"GET /_transform/([^/]+)/_stats", lambda name, **_: transforms.stats(name)),
             (r"GET /_transform/([^/]+)", lambda name, **_: transforms.show(name)),

@@ -25,7 +25,7 @@ class Index:
 
 
 class Indices:
-    """What lies in the cluster, by index name."""
+    """What lies in the cluster, by index name; and the lifecycle of each data stream, None for none."""
 
     def __init__(
         self, answers: Answers, templates: Mapping[str, Body], components: Mapping[str, Body]
@@ -34,6 +34,7 @@ class Indices:
         self._templates = templates
         self._components = components
         self.all: dict[str, Index] = {}
+        self.lifecycles: dict[str, Body | None] = {}
 
     def named(self, expression: str) -> dict[str, Index]:
         """The indices that names, aliases, data streams and patterns mean."""
@@ -95,11 +96,33 @@ class Indices:
         """``POST /<data stream>/_rollover``."""
         return self._add_backing_index(name, len(self.named(name)) + 1)
 
+    def show_streams(self, expression: str) -> Answer:
+        """``GET /_data_stream/<names>``."""
+        found = [name for name in self.lifecycles if name in expression.split(",")]
+        missing = set(expression.split(",")) - set(found)
+        if missing:
+            return self._answers("index_missing", missing.pop())
+        return Answer(200, {"data_streams": [self._shown_stream(name) for name in found]})
+
+    def _shown_stream(self, name: str) -> Body:
+        backing = [{"index_name": one} for one in self.named(name)]
+        shown: Body = {"name": name, "timestamp_field": {"name": "@timestamp"}, "indices": backing}
+        lifecycle = self.lifecycles[name]
+        return shown if lifecycle is None else {**shown, "lifecycle": {"enabled": True, **lifecycle}}
+
+    def put_lifecycle(self, name: str, body: Body | None) -> Answer:
+        """``PUT`` or, without a body, ``DELETE`` of ``/_data_stream/<name>/_lifecycle``."""
+        if name not in self.lifecycles:
+            return self._answers("index_missing", name)
+        self.lifecycles[name] = body
+        return self._answers("acknowledged")
+
     def delete_stream(self, name: str) -> Answer:
         """``DELETE /_data_stream/<name>``."""
         backing = [one for one, index in self.all.items() if index.data_stream == name]
         for one in backing:
             del self.all[one]
+        self.lifecycles.pop(name, None)
         return self._answers("acknowledged") if backing else self._answers("index_missing", name)
 
     def _add_backing_index(self, name: str, generation: int) -> Answer:
@@ -117,6 +140,7 @@ class Indices:
         content: Body = {}
         for part in [*(self._components[one] for one in template["composed_of"]), template]:
             content = merged(content, part.get("template", {}))
+        self.lifecycles.setdefault(name, content.get("lifecycle"))
         self.all[f".ds-{name}-2026.11.25-{generation:06}"] = Index(
             {
                 "index.hidden": "true",
@@ -132,6 +156,8 @@ class Indices:
         """``PUT /<indices>/_settings``."""
         for index in self.named(expression).values():
             index.settings |= flat(body)
+            for setting in [name for name, value in body.items() if value is None]:
+                index.settings.pop(setting, None)  # the default is back
         return self._answers("acknowledged")
 
     def show_setting(self, expression: str, setting: str) -> Answer:

@@ -121,7 +121,7 @@ class Transforms:
         if missing := self._missing_source(transform.body):
             return missing
         destination = transform.body["dest"]["index"]
-        if destination not in self._indices.all:
+        if self._indices.one(destination) is None:
             # Elasticsearch would make one, with a mapping that it guesses; here nobody may rely on that.
             reason = f"Validation Failed: 1: no destination [{destination}];"
             return Answer(400, error(400, _VALIDATION, reason))
