@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import typer
 
     from engine.client import Engine
+    from engine.kibana import Kibana
     from provisioning.settings import LoadedSettings
 
 
@@ -48,3 +50,16 @@ def open_engine(loaded: LoadedSettings) -> Engine:
     from engine.client import Engine
 
     return Engine(loaded.settings.engine.connection())
+
+
+@contextmanager
+def open_kibana(loaded: LoadedSettings) -> Iterator[Kibana | None]:
+    """Make the client of Kibana; None where no ``kibana.url`` is set."""
+    from engine.kibana import Kibana
+
+    connection = loaded.settings.kibana.connection()
+    if connection is None:
+        yield None
+        return
+    with Kibana(connection, loaded.settings.kibana.space) as kibana:
+        yield kibana

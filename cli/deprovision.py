@@ -16,15 +16,15 @@ def command(
     """Remove what is httpmon's from the cluster; data stays unless --data is given."""
     import sys
 
-    from cli.context import loaded_settings, open_engine
+    from cli.context import loaded_settings, open_engine, open_kibana
     from cli.provision import print_plan, print_step
     from engine.errors import UsageError
     from provisioning.apply import apply_plan
     from provisioning.installation import plan_removal
 
     loaded = loaded_settings(context)
-    with open_engine(loaded) as engine:
-        plan = plan_removal(engine, loaded.settings, data=data)
+    with open_engine(loaded) as engine, open_kibana(loaded) as kibana:
+        plan = plan_removal(engine, loaded.settings, data=data, kibana=kibana)
         print_plan(plan.steps, diff=False)
         if plan_only:
             return
@@ -37,6 +37,6 @@ def command(
                     "deprovision --data: removes logs for good; say --yes where nobody can be asked"
                 )
             typer.confirm(f"Remove all of this from {engine.url}, data included?", abort=True)
-        for step in apply_plan(engine, plan):
+        for step in apply_plan(engine, plan, kibana):
             print_step(step)
     typer.echo(f"{len(plan.changes)} objects removed")

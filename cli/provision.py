@@ -36,7 +36,7 @@ def command(
     ] = None,
 ) -> None:
     """Install or update everything httpmon needs in the cluster; a second run changes nothing."""
-    from cli.context import loaded_settings, open_engine
+    from cli.context import loaded_settings, open_engine, open_kibana
     from engine.errors import EXIT_PLAN_HAS_CHANGES
     from provisioning.installation import plan_installation, provision
     from provisioning.minimum import refuse_old
@@ -44,16 +44,18 @@ def command(
 
     loaded = loaded_settings(context, assignments=assignments)
     options = Options(force=force, prune=prune, repair=repair)
-    with open_engine(loaded) as engine:
+    with open_engine(loaded) as engine, open_kibana(loaded) as kibana:
         if not allow_old:
             refuse_old(engine.capabilities())
-        plan = plan_installation(engine, loaded.settings, options)
+        plan = plan_installation(engine, loaded.settings, options, kibana)
         print_plan(plan.steps, diff=diff)
         if check and (plan.changes or plan.refused):
             raise typer.Exit(EXIT_PLAN_HAS_CHANGES)
         if check or plan_only:
             return
-        left = provision(engine, loaded.settings, options, plan=plan, on_step=print_step, wait_seconds=wait)
+        left = provision(
+            engine, loaded.settings, options, plan=plan, on_step=print_step, wait_seconds=wait, kibana=kibana
+        )
     typer.echo(_summary(plan, left))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from engine.client import Engine
 from engine.errors import HttpmonError, NotPermitted, RequestRefused
+from engine.kibana import Kibana
 from provisioning.requests import Request
 from provisioning.steps import Plan, Step
 
@@ -34,7 +35,7 @@ class PlanRefused(HttpmonError):
         super().__init__(f"nothing was changed: {named}")
 
 
-def apply_plan(engine: Engine, plan: Plan) -> Iterator[Step]:
+def apply_plan(engine: Engine, plan: Plan, kibana: Kibana | None = None) -> Iterator[Step]:
     """Take the steps that change something, yielding each one when it is done.
 
     Raises PlanRefused before anything is sent, or ApplyStopped.
@@ -45,13 +46,13 @@ def apply_plan(engine: Engine, plan: Plan) -> Iterator[Step]:
     for done, step in enumerate(changes):
         try:
             for request in step.requests:
-                _send(engine, request)
+                _send(kibana if request.receiver == "kibana" and kibana else engine, request)
         except HttpmonError as error:
             raise ApplyStopped(step, error, done, changes[done + 1 :]) from error
         yield step
 
 
-def _send(engine: Engine, request: Request) -> None:
+def _send(engine: Engine | Kibana, request: Request) -> None:
     try:
         answer = engine.request(
             request.method,

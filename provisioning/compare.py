@@ -69,6 +69,11 @@ def differences(kind: ObjectKind, wanted: Mapping[str, Any], found: Mapping[str,
     )
 
 
+def plain_differences(wanted: Any, found: Any, path: str) -> list[Difference]:
+    """Where two values differ, whatever they are; ``path`` begins the name of each place."""
+    return list(_differences(wanted, found, path, extras_allowed=False))
+
+
 def flat_settings(settings: Mapping[str, Any]) -> dict[str, str]:
     """Index settings by their full dotted names, ``index.`` in front, values as text."""
     flat: dict[str, str] = {}

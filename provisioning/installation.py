@@ -6,13 +6,18 @@ import time
 from collections.abc import Callable
 
 from engine.client import Engine
+from engine.kibana import Kibana
 from provisioning.apply import apply_plan
 from provisioning.desired import desired_state
 from provisioning.facts import gather_facts
+from provisioning.kibana import installation_objects
+from provisioning.kibana_facts import gather_saved_objects
+from provisioning.kibana_plan import plan_saved_objects, plan_saved_objects_removal
 from provisioning.plan import build_plan
 from provisioning.queries import stored_queries
 from provisioning.removal import build_removal_plan
 from provisioning.rendering import render_all
+from provisioning.saved_object import tag_id
 from provisioning.settings import Settings
 from provisioning.steps import Options, Plan, Step
 
@@ -20,19 +25,35 @@ from provisioning.steps import Options, Plan, Step
 _LOOK_EVERY_SECONDS = 1.0
 
 
-def plan_installation(engine: Engine, settings: Settings, options: Options | None = None) -> Plan:
-    """What would have to be done; only reads. Raises what rendering and ``Engine.request`` raise."""
+def plan_installation(
+    engine: Engine, settings: Settings, options: Options | None = None, kibana: Kibana | None = None
+) -> Plan:
+    """What would have to be done, in Kibana too where it is given; only reads.
+
+    Raises what rendering, ``Engine.request`` and ``Kibana.request`` raise.
+    """
+    options = options or Options()
     capabilities = engine.capabilities()
     rendered = [*render_all(settings, capabilities), *stored_queries(settings)]
     desired = desired_state(rendered, settings, capabilities)
-    return build_plan(gather_facts(engine, settings.names), desired, options or Options())
+    plan = build_plan(gather_facts(engine, settings.names), desired, options)
+    if kibana is None:
+        return plan
+    wanted = installation_objects(settings)
+    found = gather_saved_objects(kibana, wanted[0]["id"], wanted)
+    return Plan((*plan.steps, *plan_saved_objects(found, wanted, settings.names, options)))
 
 
-def plan_removal(engine: Engine, settings: Settings, *, data: bool) -> Plan:
+def plan_removal(engine: Engine, settings: Settings, *, data: bool, kibana: Kibana | None = None) -> Plan:
     """What would have to be done to take the installation away; only reads."""
     capabilities = engine.capabilities()
     desired = desired_state(render_all(settings, capabilities), settings, capabilities)
-    return build_removal_plan(gather_facts(engine, settings.names), desired, settings.names, data=data)
+    plan = build_removal_plan(gather_facts(engine, settings.names), desired, settings.names, data=data)
+    if kibana is None:
+        return plan
+    tag = tag_id(settings.names, settings.kibana.space)
+    found = gather_saved_objects(kibana, tag, ())
+    return Plan((*plan_saved_objects_removal(found, tag, settings.names), *plan.steps))
 
 
 def provision(
@@ -43,6 +64,7 @@ def provision(
     plan: Plan | None = None,
     on_step: Callable[[Step], None] = lambda _: None,
     wait_seconds: float = 0.0,
+    kibana: Kibana | None = None,
 ) -> Plan:
     """Bring the cluster to what is rendered, and return the plan that is left: all ``unchanged``, or waiting.
 
@@ -52,6 +74,7 @@ def provision(
         options: how far to go.
         plan: the plan to apply, where it was made and shown before.
         on_step: told of each step when it is done.
+        kibana: Kibana, where it is to have dashboards.
         wait_seconds: how long to wait for new versions of summaries to fill, before their old ones go. What
             is not done by then, a later run finishes.
 
@@ -61,13 +84,13 @@ def provision(
     """
     deadline = time.monotonic() + wait_seconds
     if plan is None:
-        plan = plan_installation(engine, settings, options)
+        plan = plan_installation(engine, settings, options, kibana)
     while True:
-        for step in apply_plan(engine, plan):
+        for step in apply_plan(engine, plan, kibana):
             on_step(step)
         if not plan.waiting:
             return plan
         if time.monotonic() > deadline:
             return plan
         time.sleep(_LOOK_EVERY_SECONDS)
-        plan = plan_installation(engine, settings, options)
+        plan = plan_installation(engine, settings, options, kibana)

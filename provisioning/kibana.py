@@ -21,6 +21,8 @@ from provisioning.saved_object import (
     TYPE_VERSIONS,
     SavedObject,
     known_view,
+    marked,
+    read_mark,
     reference,
     saved_object,
     view_id,
@@ -45,12 +47,13 @@ def installation_objects(settings: Settings) -> list[SavedObject]:
     Raises TemplateError or SettingsError, also when an import would not show what it should.
     """
     views, dashboards = render_kibana(settings)
-    objects = saved_objects(
+    made = saved_objects(
         settings.names,
         {"data_views": [one for rendered in views for one in rendered.body["data_views"]]},
         {rendered.stem: rendered.body for rendered in dashboards},
         [parse_query(one.stem, one.body, str(one.source)) for one in render_queries(settings)],
     )
+    objects = marked(settings.names, settings.kibana.space, made)
     wrong = problems(objects)
     if wrong:
         raise TemplateError(f"kibana: {wrong[0]}")
@@ -113,6 +116,7 @@ def problems(objects: Sequence[SavedObject]) -> list[str]:
     """
     found: list[str] = []
     there = {(one.get("type"), one.get("id")) for one in objects}
+    tags = [str(one.get("id")) for one in objects if one.get("type") == "tag"]
     if len({one.get("id") for one in objects}) < len(objects):
         found.append("two objects have one id")
     for one in objects:
@@ -132,6 +136,8 @@ def problems(objects: Sequence[SavedObject]) -> list[str]:
         ]
         named = {reference["name"] for reference in references}
         found += [f"{what}: has no reference {name}" for name in sorted(_needed(one) - named)]
+        if one.get("type") != "tag" and not any(read_mark(one, tag) for tag in tags):
+            found.append(f"{what}: has no mark of httpmon's")
     return found
 
 

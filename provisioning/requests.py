@@ -6,9 +6,9 @@ document in the scheduler's store.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from provisioning.desired import Desired, Wanted
 from provisioning.executors import Executor
@@ -41,15 +41,17 @@ class Request:
     Attributes:
         method, path, body, params: as ``Engine.request`` takes them.
         accept: statuses of an error answer that mean "it is so already".
+        receiver: whom it is sent to.
         timeout_seconds: how long this one may take; None for the setting.
     """
 
     method: str
     path: str
-    body: Mapping[str, Any] | None = None
+    body: Mapping[str, Any] | Sequence[Any] | None = None
     params: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     accept: tuple[int, ...] = ()
     timeout_seconds: float | None = None
+    receiver: Literal["engine", "kibana"] = "engine"
 
 
 def put_simple(desired: Desired, wanted: Wanted) -> Request:

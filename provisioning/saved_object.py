@@ -7,9 +7,12 @@ imported is broken; newer ones are refused.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from provisioning.names import Names
+from provisioning.stamp import checksum
 
 CORE_VERSION = "8.3.0"
 # What Kibana 8.3 calls the current version of each type.
@@ -20,7 +23,10 @@ TYPE_VERSIONS = {
     "visualization": "8.3.0",
     "lens": "8.3.0",
     "dashboard": "8.3.0",
+    "tag": "8.0.0",
 }
+# The name of the reference to httpmon's tag: it carries the checksum of the object that it stands in.
+_MARK = re.compile(r"httpmon-([0-9a-f]{16})")
 
 SavedObject = dict[str, Any]
 Reference = dict[str, str]
@@ -55,3 +61,54 @@ def known_view(view: str, known: set[str]) -> str:
     if view not in known:
         raise ValueError(f"there is no data view {view!r}; there are {', '.join(sorted(known))}")
     return view
+
+
+def tag_id(names: Names, space: str) -> str:
+    """The id of the tag that marks what an installation made in a space."""
+    return placed(names.of("tag"), space)
+
+
+def placed(identity: str, space: str) -> str:
+    """An id in a space. Ids are unique across spaces, so every space but the default stands in it."""
+    return identity if space == "default" else f"{identity}-in-{space}"
+
+
+def marked(names: Names, space: str, objects: Sequence[SavedObject]) -> list[SavedObject]:
+    """The objects with ids of their space, each with a reference to httpmon's tag; the tag before them.
+
+    Attributes that a type does not know are refused since Kibana 8.8, and migrations change known ones. A
+    reference survives both, and its name is free: it carries the checksum of what it stands in.
+    """
+    identity = tag_id(names, space)
+    attributes = {
+        "name": names.prefix,
+        "description": f"Made by httpmon provision for the namespace {names.namespace}.",
+        "color": "#54b399",
+    }
+    moved = [
+        {
+            **one,
+            "id": placed(one["id"], space),
+            "references": [{**each, "id": placed(each["id"], space)} for each in one["references"]],
+        }
+        for one in objects
+    ]
+    return [
+        saved_object("tag", identity, attributes, []),
+        *(
+            {
+                **one,
+                "references": [*one["references"], reference(f"httpmon-{checksum(one)}", "tag", identity)],
+            }
+            for one in moved
+        ),
+    ]
+
+
+def read_mark(one: Mapping[str, Any], tag: str) -> str | None:
+    """The checksum that httpmon wrote into an object; "" if its mark was rewritten, None if it has none."""
+    names = [each["name"] for each in one.get("references", []) if (each["type"], each["id"]) == ("tag", tag)]
+    if not names:
+        return None
+    match = next(filter(None, map(_MARK.fullmatch, names)), None)
+    return match[1] if match else ""

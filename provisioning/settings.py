@@ -35,6 +35,7 @@ from pydantic_settings import SettingsError as PydanticSettingsError
 
 from engine.connection import Connection
 from engine.errors import SettingsError
+from provisioning.access import KibanaSettings, refuse_two_ways_in
 from provisioning.accounts import EmailAccount, PagerDutyAccount, SlackAccount
 from provisioning.names import DEFAULT_NAMESPACE, Names
 from provisioning.own_formats import FormatName, FormatSettings
@@ -81,10 +82,7 @@ class EngineSettings(SettingsGroup):
 
     @model_validator(mode="after")
     def _one_way_in(self) -> EngineSettings:
-        if self.api_key is not None and self.username is not None:
-            raise ValueError("give either api_key or username and password, not both")
-        if (self.username is None) != (self.password is None):
-            raise ValueError("username and password belong together")
+        refuse_two_ways_in(self)
         return self
 
     def connection(self) -> Connection:
@@ -220,6 +218,7 @@ class Settings(BaseSettings):
         (), description="further folders of templates; in the variable, separated as in PATH"
     )
     engine: EngineSettings = EngineSettings()
+    kibana: KibanaSettings = KibanaSettings()
     summaries: SummarySettings = SummarySettings()
     retention: RetentionSettings = RetentionSettings()
     node: NodeSettings = NodeSettings()

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from engine.capabilities import Flavour
 from provisioning.templates import Kind
 
-ObjectKind = Literal[Kind, "data_stream"]
+ObjectKind = Literal[Kind, "data_stream", "saved_object"]
 
 MANAGED_BY = "httpmon"
 

@@ -17,6 +17,7 @@ from engine.errors import TemplateError
 from provisioning.kibana import installation_objects, ndjson, problems, saved_objects
 from provisioning.names import Names
 from provisioning.rendering import render_all
+from provisioning.saved_object import marked
 from provisioning.settings import Settings
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "kibana.ndjson"
@@ -41,7 +42,14 @@ def test_nothing_is_wrong_with_it(objects: list[dict[str, Any]]) -> None:
     assert problems(objects) == []
     kinds = Counter(one["type"] for one in objects)
     lens = kinds.pop("lens")
-    assert kinds == {"index-pattern": 5, "dashboard": 2, "query": 8, "search": 8, "visualization": 1}
+    assert kinds == {
+        "tag": 1,
+        "index-pattern": 5,
+        "dashboard": 2,
+        "query": 8,
+        "search": 8,
+        "visualization": 1,
+    }
     assert lens >= 13
 
 
@@ -86,7 +94,7 @@ def test_the_curve_has_the_threshold_and_marks_alerts(objects: list[dict[str, An
     assert limit["metrics"][0]["value"] == "10"
     (events,) = parameters["annotations"]
     assert (events["fields"], events["template"]) == ("message", "{{message}}")
-    assert [one["id"] for one in curve["references"]] == ["httpmon-view-sections", "httpmon-view-alerts"]
+    assert [one["id"] for one in curve["references"][:2]] == ["httpmon-view-sections", "httpmon-view-alerts"]
 
 
 def test_a_share_is_taken_apart_as_lens_does(objects: list[dict[str, Any]]) -> None:
@@ -141,7 +149,7 @@ def test_each_harm_to_each_reference_is_found(objects: list[dict[str, Any]], har
                 harmed[position]["references"][number] |= harms[harm]
             assert problems(harmed), f"{harm}: {one['type']} {one['id']}: {reference['name']}"
             kinds.add(one["type"])
-    assert kinds == {"search", "lens", "visualization", "dashboard"}
+    assert kinds == {one["type"] for one in objects} - {"tag"}
 
 
 def test_an_object_that_is_twice_or_missing_is_found(objects: list[dict[str, Any]]) -> None:
@@ -190,7 +198,9 @@ def test_every_field_that_is_shown_exists(objects: list[dict[str, Any]]) -> None
                 continue
             known = fields[titles[reference["id"]]] | stored_only | {"___records___"}
             if one["type"] == "visualization":  # events are of a second data view
-                known = set().union(*(fields[titles[each["id"]]] for each in one["references"]))
+                known = set().union(
+                    *(fields[titles[each["id"]]] for each in one["references"] if each["type"] != "tag")
+                )
             shown = set(re.findall(r'"sourceField": "([^"]+)"', text))
             shown |= set(re.findall(r'\\"fields?\\": \\"([a-z]+[.][^"]+|message)\\"', text))
             shown |= set(one["attributes"].get("columns", []))
@@ -200,7 +210,7 @@ def test_every_field_that_is_shown_exists(objects: list[dict[str, Any]]) -> None
 
 def test_attributes_are_those_of_a_real_kibana(objects: list[dict[str, Any]], shared_folder: Path) -> None:
     """Since 8.8 an attribute that a type does not know is refused."""
-    known: dict[str, set[str]] = {}
+    known: dict[str, set[str]] = {"tag": {"name", "description", "color"}}
     for name in ("lst-8.3.ndjson", "lst-more-8.3.ndjson", "export-8.3.3.ndjson"):
         for line in (shared_folder / "recordings" / "kibana-8.3" / name).read_text().splitlines():
             one = json.loads(line)
@@ -241,6 +251,6 @@ def test_a_panel_of_a_session_that_is_not_there_is_found() -> None:
         "title": "T", "description": "", "span": "now-1h",
         "panels": [{"id": "p", "title": "P", "search": "nothing", "place": [0, 0, 9, 9]}],
     }  # fmt: skip
-    objects = saved_objects(Names(), {"data_views": []}, {"mine": board}, [])
+    objects = marked(Names(), "default", saved_objects(Names(), {"data_views": []}, {"mine": board}, []))
     missing = "refers to search httpmon-session-nothing, which is not there"
     assert problems(objects) == [f"dashboard httpmon-dashboard-mine: {missing}"]
