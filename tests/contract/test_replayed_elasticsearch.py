@@ -7,6 +7,7 @@ The real client speaks HTTP to a server that answers as an Elasticsearch does: w
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import json
 import sys
@@ -28,7 +29,7 @@ SECTIONS = "httpmon-sections-000001"
 WATCH = "httpmon-high-traffic"
 
 
-@pytest.fixture(params=["recorded", "8.10.4", "9.5.3"])
+@pytest.fixture(scope="module", params=["recorded", "8.10.4", "9.5.3"])
 def answers(request: pytest.FixtureRequest) -> Answers:
     if request.param == "recorded":
         shared: Path = request.getfixturevalue("shared_folder")
@@ -57,11 +58,36 @@ def any_server() -> Iterator[ReplayServer]:
         yield serving
 
 
+@pytest.fixture(scope="module")
+def installed(answers: Answers) -> Cluster:
+    """A cluster with a trial licence and the built-in pack, made once; not to be changed."""
+    return provisioned_cluster(answers)
+
+
+def provisioned_cluster(answers: Answers) -> Cluster:
+    with ReplayServer(Cluster(answers)) as serving:
+        assert httpmon(serving, "provision").code == 0
+        return serving.cluster
+
+
 @pytest.fixture
-def provisioned(server: ReplayServer) -> ReplayServer:
-    assert httpmon(server, "provision").code == 0
-    server.requests.clear()
-    return server
+def provisioned(installed: Cluster) -> Iterator[ReplayServer]:
+    """As ``installed``, the test's own."""
+    with ReplayServer(copy.deepcopy(installed)) as serving:
+        yield serving
+
+
+@pytest.fixture(scope="module")
+def installed_somewhere() -> Cluster:
+    """As ``installed``, for what does not depend on how answers look."""
+    return provisioned_cluster(made("8.19.21"))
+
+
+@pytest.fixture
+def provisioned_somewhere(installed_somewhere: Cluster) -> Iterator[ReplayServer]:
+    """As ``installed_somewhere``, the test's own."""
+    with ReplayServer(copy.deepcopy(installed_somewhere)) as serving:
+        yield serving
 
 
 class Told(NamedTuple):
@@ -151,12 +177,11 @@ def test_what_was_changed_in_the_cluster_is_shown_and_mended(provisioned: Replay
     assert provisioned.cluster.transforms.all[SECTIONS].state == "started"
 
 
-def test_a_deactivated_watch_stays_so_when_it_is_updated(any_server: ReplayServer) -> None:
-    assert httpmon(any_server, "provision").code == 0
-    watch, _ = any_server.cluster.watches.all[WATCH]
-    any_server.cluster.watches.all[WATCH] = (watch, False)
-    assert httpmon(any_server, "provision", "--set", "high_traffic.threshold=20").code == 0
-    watch, active = any_server.cluster.watches.all[WATCH]
+def test_a_deactivated_watch_stays_so_when_it_is_updated(provisioned_somewhere: ReplayServer) -> None:
+    watch, _ = provisioned_somewhere.cluster.watches.all[WATCH]
+    provisioned_somewhere.cluster.watches.all[WATCH] = (watch, False)
+    assert httpmon(provisioned_somewhere, "provision", "--set", "high_traffic.threshold=20").code == 0
+    watch, active = provisioned_somewhere.cluster.watches.all[WATCH]
     assert (watch["metadata"]["threshold"], active) == (20.0, False)
 
 
@@ -186,14 +211,17 @@ def test_a_failed_transform_is_shown_with_its_reason_and_repaired(provisioned: R
     assert status(provisioned)[0] == 0
 
 
-def test_a_lost_destination_is_made_anew_and_filled_again(any_server: ReplayServer) -> None:
-    assert httpmon(any_server, "provision").code == 0
-    ask(any_server, "DELETE", f"/{SECTIONS}")
-    any_server.requests.clear()
-    assert httpmon(any_server, "provision").code == 0
-    actions = [path.rpartition("/")[2] for path in any_server.writes if "/httpmon-sections-000001/" in path]
+def test_a_lost_destination_is_made_anew_and_filled_again(provisioned_somewhere: ReplayServer) -> None:
+    ask(provisioned_somewhere, "DELETE", f"/{SECTIONS}")
+    provisioned_somewhere.requests.clear()
+    assert httpmon(provisioned_somewhere, "provision").code == 0
+    actions = [
+        path.rpartition("/")[2]
+        for path in provisioned_somewhere.writes
+        if "/httpmon-sections-000001/" in path
+    ]
     assert actions == ["_stop", "_reset", "_start"]
-    assert "httpmon-sections" in any_server.cluster.indices.all[SECTIONS].aliases
+    assert "httpmon-sections" in provisioned_somewhere.cluster.indices.all[SECTIONS].aliases
 
 
 def test_a_changed_pivot_fills_beside_the_old_one_and_takes_its_place(provisioned: ReplayServer) -> None:

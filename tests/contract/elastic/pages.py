@@ -75,10 +75,10 @@ def _read(block: str, page: Path) -> Body | None:
     if block.startswith(("{{", "{%", "{#")) or "{{" in block:
         return _render(block)
     try:
-        body = json.loads(block)
+        body, end = json.JSONDecoder().raw_decode(block)
     except ValueError as error:
         raise AssertionError(f"{page.name}: {error} in {block[:200]}") from None
-    return dict(body)
+    return dict(body) if end == len(block) else None  # a log has an object a line
 
 
 def _render(block: str) -> Body:
