@@ -27,6 +27,12 @@ def command(
     ] = False,
     repair: Annotated[bool, typer.Option("--repair", help="Let failed transforms try again.")] = False,
     wait: Annotated[int, typer.Option(min=0, help="Seconds to wait for replaced summaries to fill.")] = 60,
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            help="Who runs transforms and watches: auto, native, scheduler or kibana.", show_default="auto"
+        ),
+    ] = None,
     allow_old: Annotated[
         bool, typer.Option("--allow-old", help="Go on with an engine that is older than supported.")
     ] = False,
@@ -42,7 +48,7 @@ def command(
     from provisioning.minimum import refuse_old
     from provisioning.steps import Options
 
-    loaded = loaded_settings(context, assignments=assignments)
+    loaded = loaded_settings(context, assignments=assignments, executor=executor)
     options = Options(force=force, prune=prune, repair=repair)
     with open_engine(loaded) as engine, open_kibana(loaded) as kibana:
         if not allow_old:

@@ -153,6 +153,7 @@ def _switch(context: typer.Context, name: str, *, active: bool) -> None:
 def _opened(context: typer.Context) -> Iterator[tuple[Names, Control]]:
     """The names and the control of watches, with an engine that is closed afterwards."""
     from cli.context import loaded_settings, open_engine
+    from engine.errors import UsageError
     from provisioning.executors import choose_executors
     from scheduler.watches.control import control_of
     from scheduler.watches.kinds import Outside
@@ -160,6 +161,8 @@ def _opened(context: typer.Context) -> Iterator[tuple[Names, Control]]:
     loaded = loaded_settings(context)
     with open_engine(loaded) as engine:
         executors = choose_executors(loaded.settings.executor, engine.capabilities())
+        if executors.watches == "kibana":
+            raise UsageError("Kibana runs the rules (executor = kibana): see its Stack Management, Rules")
         names = loaded.settings.names
         yield (
             names,

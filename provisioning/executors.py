@@ -8,7 +8,10 @@ from typing import Literal
 from engine.capabilities import Capabilities
 from engine.errors import SettingsError
 
-Executor = Literal["native", "scheduler"]
+Executor = Literal["native", "scheduler", "kibana"]
+"""Who runs; ``kibana`` only watches, as rules of its own."""
+
+Choice = Literal["auto", "native", "scheduler", "kibana"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,22 +29,24 @@ class Executors:
         return "scheduler" in (self.transforms, self.watches)
 
 
-def choose_executors(choice: Literal["auto", "native", "scheduler"], engine: Capabilities) -> Executors:
+def choose_executors(choice: Choice, engine: Capabilities) -> Executors:
     """Choose by what the engine can, unless the setting ``executor`` forces one.
 
-    Raises SettingsError when ``native`` is forced on an engine that cannot run transforms.
+    Raises SettingsError when ``native`` or ``kibana`` is forced on an engine that cannot run transforms.
     """
     if choice == "scheduler":
         forced = "executor = scheduler"
         return Executors("scheduler", "scheduler", forced, forced)
-    if not engine.transforms and choice == "native":
+    if not engine.transforms and choice in ("native", "kibana"):
         raise SettingsError(
-            f"executor = native: {engine.flavour} {engine.version_text} has no transforms of its own; "
+            f"executor = {choice}: {engine.flavour} {engine.version_text} has no transforms of its own; "
             "use auto or scheduler"
         )
     family = f"{engine.flavour} {engine.version_text}"
     licence = f" under a {engine.licence} licence" if engine.licence else ""
     transforms: Executor = "native" if engine.transforms else "scheduler"
+    if choice == "kibana":
+        return Executors(transforms, "kibana", f"{family} runs transforms", "executor = kibana")
     watches: Executor = "native" if engine.watcher else "scheduler"
     return Executors(
         transforms,

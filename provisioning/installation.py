@@ -11,12 +11,13 @@ from provisioning.apply import apply_plan
 from provisioning.desired import desired_state
 from provisioning.facts import gather_facts
 from provisioning.kibana import installation_objects
-from provisioning.kibana_facts import gather_saved_objects
+from provisioning.kibana_facts import gather_rules, gather_saved_objects
 from provisioning.kibana_plan import plan_saved_objects, plan_saved_objects_removal
+from provisioning.kibana_rules import connector_id, owner_tag, plan_rules, rule_removal, wanted_rules
 from provisioning.plan import build_plan
 from provisioning.queries import stored_queries
 from provisioning.removal import build_removal_plan
-from provisioning.rendering import render_all
+from provisioning.rendering import render_all, render_rules
 from provisioning.saved_object import tag_id
 from provisioning.settings import Settings
 from provisioning.steps import Options, Plan, Step
@@ -39,9 +40,22 @@ def plan_installation(
     plan = build_plan(gather_facts(engine, settings.names), desired, options)
     if kibana is None:
         return plan
+    return Plan((*plan.steps, *plan_kibana(kibana, settings, options)))
+
+
+def plan_kibana(kibana: Kibana, settings: Settings, options: Options) -> list[Step]:
+    """What would have to be done in Kibana; only reads. Raises as rendering and ``Kibana.request`` do."""
+    names, space = settings.names, settings.kibana.space
     wanted = installation_objects(settings)
-    found = gather_saved_objects(kibana, wanted[0]["id"], wanted)
-    return Plan((*plan.steps, *plan_saved_objects(found, wanted, settings.names, options)))
+    found = gather_saved_objects(kibana, tag_id(names, space), wanted)
+    runs = settings.executor == "kibana"
+    rendered = render_rules(settings, connector_id(names, space)) if runs else []
+    rules, owner = wanted_rules(names, space, rendered), owner_tag(names, space)
+    rules_found = gather_rules(kibana, owner, rules, needed=runs)
+    return [
+        *plan_saved_objects(found, wanted, names, options),
+        *plan_rules(rules_found, rules, owner, options),
+    ]
 
 
 def plan_removal(engine: Engine, settings: Settings, *, data: bool, kibana: Kibana | None = None) -> Plan:
@@ -53,7 +67,15 @@ def plan_removal(engine: Engine, settings: Settings, *, data: bool, kibana: Kiba
         return plan
     tag = tag_id(settings.names, settings.kibana.space)
     found = gather_saved_objects(kibana, tag, ())
-    return Plan((*plan_saved_objects_removal(found, tag, settings.names), *plan.steps))
+    owner = owner_tag(settings.names, settings.kibana.space)
+    rules = gather_rules(kibana, owner, (), needed=settings.executor == "kibana")
+    return Plan(
+        (
+            *(rule_removal(identity, rule, "is this installation's") for identity, rule in rules.items()),
+            *plan_saved_objects_removal(found, tag, settings.names),
+            *plan.steps,
+        )
+    )
 
 
 def provision(

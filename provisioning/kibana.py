@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from engine.errors import TemplateError
+from provisioning.kibana_rules import connector
 from provisioning.lens import lens_panel
 from provisioning.names import Names
 from provisioning.queries import SavedQuery, parse_query
@@ -53,6 +54,8 @@ def installation_objects(settings: Settings) -> list[SavedObject]:
         {rendered.stem: rendered.body for rendered in dashboards},
         [parse_query(one.stem, one.body, str(one.source)) for one in render_queries(settings)],
     )
+    if settings.executor == "kibana":
+        made.append(connector(settings.names, settings.kibana.space))
     objects = marked(settings.names, settings.kibana.space, made)
     wrong = problems(objects)
     if wrong:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
-from engine.errors import RequestRefused
+from engine.errors import NotFound, NotPermitted, RequestRefused
 from engine.kibana import Kibana
 from provisioning.saved_object import TYPE_VERSIONS, SavedObject, read_mark
 
+# More rules than an installation can sensibly have.
+_MOST_RULES = 100
 # A saved object by its type and id.
 Key = tuple[str, str]
 
@@ -24,11 +27,21 @@ def gather_saved_objects(kibana: Kibana, tag: str, wanted: Sequence[SavedObject]
     exported = _export(
         kibana,
         {
-            "type": sorted(set(TYPE_VERSIONS) - {"tag"}),
+            "type": sorted(set(TYPE_VERSIONS) - {"tag", "action"}),
             "hasReference": {"type": "tag", "id": tag},
             "includeReferencesDeep": True,
         },
     )
+    with suppress(*(() if any(one["type"] == "action" for one in wanted) else (NotPermitted,))):
+        # Of their own, because who may not see connectors may see the rest.
+        exported += _export(
+            kibana,
+            {
+                "type": ["action"],
+                "hasReference": {"type": "tag", "id": tag},
+                "includeReferencesDeep": True,
+            },
+        )
     found = {
         (one["type"], one["id"]): one
         for one in exported
@@ -36,6 +49,29 @@ def gather_saved_objects(kibana: Kibana, tag: str, wanted: Sequence[SavedObject]
     }
     others = [key for one in wanted if (key := (one["type"], one["id"])) not in found]
     return found | _those_there(kibana, others)
+
+
+def gather_rules(kibana: Kibana, owner: str, wanted: Iterable[str], *, needed: bool) -> dict[str, Any]:
+    """The rules that bear the tag ``owner``, and those with a wanted id, by their ids.
+
+    Who may not see rules has none, unless they are ``needed``. Raises what ``Kibana.request`` raises.
+    """
+    asked: dict[str, str | int | float | bool] = {
+        "per_page": _MOST_RULES,
+        "filter": f'alert.attributes.tags: "{owner}"',
+    }
+    try:
+        answer = kibana.request("GET", "/api/alerting/rules/_find", params=asked)
+    except (NotPermitted, NotFound):
+        if needed:
+            raise
+        return {}
+    found = {one["id"]: one for one in answer["data"] if owner in one.get("tags", ())}
+    for identity in wanted:
+        if identity not in found:
+            with suppress(NotFound):
+                found[identity] = kibana.request("GET", f"/api/alerting/rule/{identity}")
+    return found
 
 
 def _those_there(kibana: Kibana, keys: Sequence[Key]) -> dict[Key, SavedObject]:

@@ -48,9 +48,11 @@ def plan_saved_objects(
         )
         steps[changing[0]] = Step(first.kind, first.name, first.action, first.why, (imported,), first.changes)
     for kind, identity in sorted(set(found) - known):
-        if not identity.startswith(f"{names.prefix}-"):
+        if kind != "action" and not identity.startswith(f"{names.prefix}-"):
             continue  # a copy that somebody saved under another id keeps the tag
-        if options.prune:
+        if kind == "action":
+            steps.append(_removal(kind, identity, "is not to be run by Kibana"))
+        elif options.prune:
             steps.append(_removal(kind, identity, "is no longer rendered (--prune)"))
         else:
             why = "is ours and no longer rendered; --prune removes it"
@@ -63,7 +65,8 @@ def plan_saved_objects_removal(found: Mapping[Key, SavedObject], tag: str, names
     ours = [
         key
         for key, one in found.items()
-        if key[1].startswith(f"{names.prefix}-") and (key == ("tag", tag) or read_mark(one, tag) is not None)
+        if (key[0] == "action" or key[1].startswith(f"{names.prefix}-"))
+        and (key == ("tag", tag) or read_mark(one, tag) is not None)
     ]
     return [
         _removal(kind, identity, "is this installation's")
@@ -72,13 +75,10 @@ def plan_saved_objects_removal(found: Mapping[Key, SavedObject], tag: str, names
 
 
 def _removal(kind: str, identity: str, why: str) -> Step:
-    request = Request(
-        "DELETE",
-        f"/api/saved_objects/{kind}/{identity}",
-        params={"force": True},
-        accept=(404,),
-        receiver="kibana",
-    )
+    path, params = f"/api/saved_objects/{kind}/{identity}", {"force": True}
+    if kind == "action":  # hidden from the other API, which exports and imports it
+        path, params = f"/api/actions/connector/{identity}", {}
+    request = Request("DELETE", path, params=params, accept=(404,), receiver="kibana")
     return Step("saved_object", f"{kind} {identity}", "remove", why, (request,))
 
 

@@ -66,7 +66,8 @@ def build_plan(facts: Facts, desired: Desired, options: Options = _NO_OPTIONS) -
         for wanted in desired.of_kind("transform")
         if wanted.only_expires
     ]
-    steps += [_watch(facts, desired, wanted, options) for wanted in desired.of_kind("watch")]
+    if desired.executors.watches != "kibana":
+        steps += [_watch(facts, desired, wanted, options) for wanted in desired.of_kind("watch")]
     # Removals come last and in reverse, so that nothing is without what it reads or writes.
     removals = [step for group in versions for step in group if step.action == "remove"]
     removals += _left_to_the_other_executor(facts, desired)
@@ -192,10 +193,11 @@ def _left_to_the_other_executor(facts: Facts, desired: Desired) -> list[Step]:
         steps += _removals(facts, desired, "scheduled_transform", "now the engine runs it")
     else:
         steps += _removals(facts, desired, "transform", "now the scheduler runs it")
-    if executors.watches == "native":
-        steps += _removals(facts, desired, "scheduled_watch", "now the engine runs it")
-    else:
-        steps += _removals(facts, desired, "watch", "now the scheduler runs it")
+    runner = {"native": "the engine", "scheduler": "the scheduler", "kibana": "Kibana"}[executors.watches]
+    if executors.watches != "scheduler":
+        steps += _removals(facts, desired, "scheduled_watch", f"now {runner} runs it")
+    if executors.watches != "native":
+        steps += _removals(facts, desired, "watch", f"now {runner} runs it")
     return steps
 
 

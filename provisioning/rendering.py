@@ -124,6 +124,14 @@ def render_kibana(settings: Settings) -> tuple[list[Rendered], list[Rendered]]:
     )
 
 
+def render_rules(settings: Settings, connector: str) -> list[Rendered]:
+    """Render the rules that Kibana is to run, of every pack. They see ``connector``, its id.
+
+    Raises TemplateError or SettingsError.
+    """
+    return _render_descriptions("rule", settings, connector=connector)
+
+
 def _render_descriptions(kind: Kind, settings: Settings, **variables: Any) -> list[Rendered]:
     environment = _environment(settings.packs)
     return [

@@ -24,6 +24,7 @@ TYPE_VERSIONS = {
     "lens": "8.3.0",
     "dashboard": "8.3.0",
     "tag": "8.0.0",
+    "action": "8.3.0",
 }
 # The name of the reference to httpmon's tag: it carries the checksum of the object that it stands in.
 _MARK = re.compile(r"httpmon-([0-9a-f]{16})")
@@ -88,7 +89,8 @@ def marked(names: Names, space: str, objects: Sequence[SavedObject]) -> list[Sav
     moved = [
         {
             **one,
-            "id": placed(one["id"], space),
+            # The UUID of a connector was made for its space.
+            "id": one["id"] if one["type"] == "action" else placed(one["id"], space),
             "references": [{**each, "id": placed(each["id"], space)} for each in one["references"]],
         }
         for one in objects

@@ -211,7 +211,7 @@ class Settings(BaseSettings):
     namespace: Annotated[str, AfterValidator(_namespace)] = Field(
         DEFAULT_NAMESPACE, description="which installation of httpmon in the cluster"
     )
-    executor: Literal["auto", "native", "scheduler"] = Field(
+    executor: Literal["auto", "native", "scheduler", "kibana"] = Field(
         "auto", description="who runs transforms and watches; auto follows what the engine can"
     )
     packs: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_paths)] = Field(
@@ -243,6 +243,12 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         # load_settings reads the sources one by one, to know where each value came from.
         return (init_settings,)
+
+    @model_validator(mode="after")
+    def _kibana_can_be_reached(self) -> Settings:
+        if self.executor == "kibana" and self.kibana.url is None:
+            raise ValueError("executor = kibana needs kibana.url")
+        return self
 
     @property
     def names(self) -> Names:

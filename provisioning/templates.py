@@ -22,6 +22,7 @@ Kind = Literal[
     "query",
     "data_views",
     "dashboard",
+    "rule",
 ]
 
 BUILT_IN_PACK = Path(__file__).resolve().parent.parent / "templates"
@@ -39,9 +40,10 @@ _KINDS: dict[tuple[str, str], Kind] = {
     ("queries", ""): "query",
     ("kibana", ""): "data_views",
     ("kibana", ".dashboard"): "dashboard",
+    ("kibana", ".rule"): "rule",
 }
 # What describes something else than an object of the cluster.
-_DESCRIPTIONS: frozenset[Kind] = frozenset({"query", "data_views", "dashboard"})
+_DESCRIPTIONS: frozenset[Kind] = frozenset({"query", "data_views", "dashboard", "rule"})
 _FOLDERS = tuple(dict.fromkeys(folder for folder, _ in _KINDS))
 _FILE_NAME = re.compile(r"(?P<stem>[a-z][a-z0-9_]*)(?P<suffix>\.[a-z]+)?\.json\.j2")
 

@@ -113,7 +113,7 @@ def shape_alert(source: Mapping[str, Any]) -> Alert:
         alert_id=str(details.get("id") or ""),
         sequence=int(details.get("seq") or 0),
         key=str(details.get("key") or ""),
-        value=_number(details.get("value")),
+        value=_measured(details),
         threshold=_number(details.get("threshold")),
         hits=None if hits is None else int(hits),
         window_seconds=_number(details.get("window")),
@@ -153,6 +153,12 @@ _NEWEST_FIRST = [
 
 def _number(value: Any) -> float | None:
     return None if value is None else float(value)
+
+
+def _measured(details: Mapping[str, Any]) -> float | None:
+    """What was measured; a rule that Kibana runs cannot divide, so its documents give hits and window."""
+    value, hits, window = (_number(details.get(name)) for name in ("value", "hits", "window"))
+    return hits / window if value is None and hits is not None and window else value
 
 
 def _time_or_none(value: Any) -> datetime | None:

@@ -106,7 +106,7 @@ class Installation:
         engine: family and version, ``opensearch 3.8.0``.
         licence: Elasticsearch's; None on OpenSearch.
         health: of its indices: ``green``, ``yellow``, ``red``; "" where there are none.
-        transforms_by, watches_by: the executors, ``native`` or ``scheduler``.
+        transforms_by, watches_by: the executors, ``native``, ``scheduler`` or (watches only) ``kibana``.
         objects: how many objects there should be.
         missing: names of objects that should be there and are not.
         changed: names of objects that are not as rendered.

@@ -127,7 +127,7 @@ def _json(value: Any) -> Any:
 
 
 def _by(executor: str) -> str:
-    return "the engine" if executor == "native" else "httpmon scheduler"
+    return {"native": "the engine", "kibana": "Kibana"}.get(executor, "httpmon scheduler")
 
 
 def _objects(installation: Installation) -> str:

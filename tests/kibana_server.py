@@ -1,6 +1,6 @@
 """A small Kibana: it keeps saved objects and answers as a real one (8.3.3) was seen to.
 
-Exports, imports, single deletes and spaces are what httpmon uses. ``sent`` lists ``METHOD /path`` of each.
+Exports, imports, single deletes, rules and spaces are what httpmon uses. ``sent`` has each ``METHOD /path``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _READS = ("POST /api/saved_objects/_export", "GET ")
 
 
@@ -22,6 +23,7 @@ class KibanaServer:
 
     Attributes:
         objects: by type and id, per space.
+        rules: by id, per space.
         spaces: the ids of the spaces that are there.
         user: what the authorization header must be; None lets everybody in.
         forbidden: whether the user may do nothing.
@@ -29,6 +31,7 @@ class KibanaServer:
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self.rules: dict[tuple[str, str], dict[str, Any]] = {}
         self.spaces = {"default", "ops"}
         self.user: str | None = None
         self.forbidden = False
@@ -81,6 +84,11 @@ class KibanaServer:
             return (200, {"id": space}) if known else _error(404, "Not Found", "Not Found")
         if self.forbidden:
             return _error(403, "Forbidden", "Unable to bulk_create dashboard")
+        if path.startswith("/api/alerting/"):
+            return self._alerting(method, space, path, body)
+        if method == "DELETE" and path.startswith("/api/actions/connector/"):
+            gone = self.objects.pop((space, "action", path.rpartition("/")[2]), None)
+            return (204, {}) if gone else _error(404, "Not Found", "Not Found")
         if path == "/api/saved_objects/_export":
             return self._export(space, json.loads(body))
         if path == "/api/saved_objects/_import":
@@ -91,6 +99,28 @@ class KibanaServer:
             missing = f"Saved object [{kind}/{identity}] not found"
             return (200, {}) if gone else _error(404, "Not Found", missing)
         return _error(404, "Not Found", "Not Found")
+
+    def _alerting(self, method: str, space: str, path: str, body: bytes) -> tuple[int, Any]:
+        identity = path.rpartition("/")[2]
+        there = self.rules.get((space, identity))
+        if identity == "_find":  # by its tags; the caller sees to it that no others are taken
+            found = [rule for key, rule in self.rules.items() if key[0] == space]
+            return 200, {"page": 1, "total": len(found), "data": found}
+        if method == "POST":
+            rule = {**json.loads(body), "id": identity, "mute_all": False}
+            if there or not _UUID.fullmatch(identity) or "notify_when" not in rule:
+                return _error(400, "Bad Request", "the rule is refused")
+            rule["params"] |= {"excludeHitsFromPreviousRun": True}  # newer ones add to what was given
+            self.rules[space, identity] = rule
+            return 200, rule
+        if there is None:
+            return _error(404, "Not Found", f"Saved object [alert/{identity}] not found")
+        if method == "PUT":
+            there |= json.loads(body)
+        if method == "DELETE":
+            del self.rules[space, identity]
+            return 204, {}
+        return 200, there
 
     def _export(self, space: str, asked: Mapping[str, Any]) -> tuple[int, Any]:
         if "objects" in asked:
@@ -123,6 +153,8 @@ class KibanaServer:
         assert str(part.get_filename()).endswith(".ndjson")  # type: ignore[union-attr]
         lines = part.get_payload(decode=True).decode().splitlines()  # type: ignore[union-attr]
         objects = [json.loads(line) for line in lines if line]
+        if any(one["type"] == "action" and not _UUID.fullmatch(one["id"]) for one in objects):
+            return _error(400, "Bad Request", "Predefined IDs are not allowed unless the ID is a UUID.")
         there = {key[1:] for key in self.objects if key[0] == space}
         there |= {(one["type"], one["id"]) for one in objects}
         errors = [

@@ -12,9 +12,12 @@ from engine.client import Engine
 from engine.connection import Connection
 from engine.errors import EngineError, EngineUnreachable, HttpmonError, NotFound
 from engine.kibana import Kibana
+from provisioning.apply import apply_plan
+from provisioning.installation import plan_kibana
 from provisioning.kibana import installation_objects
 from provisioning.kibana_facts import gather_saved_objects
 from provisioning.settings import KibanaSettings, Settings
+from provisioning.steps import Options, Plan
 from tests.kibana_server import KibanaServer
 from tests.node.counting_proxy import CountingProxy
 
@@ -50,7 +53,7 @@ def test_from_the_first_import_to_the_removal(provisioned: Settings, kibana: Kib
     kibana.sent.clear()
     assert run(provisioned, kibana, "provision").stdout.endswith("nothing to do\n")
     assert run(provisioned, kibana, "provision", "--check").exit_code == 0
-    assert kibana.sent == ["POST /api/saved_objects/_export"] * 2
+    assert kibana.writes == []
 
     board = provisioned.names.of("dashboard-alerts")
     kibana.change("dashboard", board, title="Mine")
@@ -127,6 +130,36 @@ def test_each_trouble_is_told_in_one_line(kibana: KibanaServer, engine: Engine, 
     with Kibana(Connection("http://127.0.0.1:9")) as client, pytest.raises(EngineUnreachable) as away:
         gather_saved_objects(client, "httpmon-tag", [])
     assert str(away.value) == "cannot reach Kibana at http://127.0.0.1:9: [Errno 111] Connection refused"
+
+
+def test_rules_come_with_their_connector_and_go_when_another_executor_takes_over(
+    engine: Engine, kibana: KibanaServer
+) -> None:
+    """Without a cluster, because the local node has no transforms and Kibana runs none."""
+    given = {"url": kibana.url, "space": "ops"}
+    settings = Settings(executor="kibana", namespace="t", kibana=KibanaSettings.model_validate(given))
+    connection = settings.kibana.connection()
+    assert connection is not None
+
+    def apply(client: Kibana, with_settings: Settings) -> list[str]:
+        plan = Plan(tuple(plan_kibana(client, with_settings, Options())))
+        return [f"{step.action} {step.kind}" for step in apply_plan(engine, plan, client)]
+
+    with Kibana(connection, "ops") as client:
+        assert apply(client, settings).count("create rule") == 3
+        (connector,) = (one for key, one in kibana.objects.items() if key[1] == "action")
+        for rule in kibana.rules.values():
+            assert {action["id"] for action in rule["actions"]} == {connector["id"]}
+        assert apply(client, settings) == []
+        next(iter(kibana.rules.values()))["schedule"] = {"interval": "1h"}
+        assert apply(client, settings) == ["update rule"]
+        theirs = {"id": "theirs", "name": "Theirs", "tags": ["httpmon"]}
+        kibana.rules["ops", "theirs"] = theirs
+        native = settings.model_copy(update={"executor": "native"})
+        assert sorted(apply(client, native)) == ["remove rule"] * 3 + ["remove saved_object"]
+        assert list(kibana.rules.values()) == [theirs]
+        assert not [key for key in kibana.objects if key[1] == "action"]
+        assert apply(client, native) == []
 
 
 def test_the_right_user_gets_in(kibana: KibanaServer) -> None:

@@ -35,7 +35,7 @@ def _desired(case: dict[str, Any]) -> Desired:
         namespace="default",
         version="1.0",
         flavour="opensearch" if executor == "scheduler" else "elasticsearch",
-        executors=Executors(executor, executor, "", ""),
+        executors=Executors("native" if executor == "kibana" else executor, executor, "", ""),
         transform_store=".httpmon-transforms",
         watch_store=".httpmon-watches",
     )
