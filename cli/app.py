@@ -32,6 +32,7 @@ COMMANDS = (
     "render",
     "provision",
     "status",
+    "doctor",
     "deprovision",
     "scheduler",
     "node",

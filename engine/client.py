@@ -31,6 +31,7 @@ from engine.errors import (
     Conflict,
     EngineError,
     EngineUnreachable,
+    EngineUntrusted,
     NotFound,
     NotPermitted,
     RequestRefused,
@@ -252,6 +253,7 @@ class Engine(AbstractContextManager["Engine"]):
             cause = f"no answer within {self._connection.request_timeout_seconds:g} s"
         elif isinstance(error, elastic_transport.TlsError):
             cause = f"TLS failed: {_innermost(error)} (engine.ca_file names a private authority)"
+            return EngineUntrusted(f"cannot reach the engine at {self.url}: {cause}")
         else:
             cause = _innermost(error)
         return EngineUnreachable(f"cannot reach the engine at {self.url}: {cause}")

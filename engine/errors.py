@@ -46,6 +46,10 @@ class EngineUnreachable(EngineError):
     exit_code = EXIT_ENGINE_UNREACHABLE
 
 
+class EngineUntrusted(EngineUnreachable):
+    """TLS failed: the certificate is not trusted, or one side does not speak TLS."""
+
+
 class RequestRefused(EngineError):
     """The cluster answered with an error.
 

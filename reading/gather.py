@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from engine.client import Engine
-from engine.errors import NotFound, NotProvisioned
+from engine.errors import EngineUnreachable, NotFound, NotProvisioned
 from provisioning.executors import Executors, choose_executors
 from provisioning.installation import plan_installation
 from provisioning.names import Names
@@ -53,7 +53,8 @@ def read_installation(engine: Engine, settings: Settings) -> Installation:
     health, tiers = _stored(engine, names)
     try:
         tick: Tick | None = read_tick(engine, names, Question(end=last_complete_end(now, 10, 8.0)))
-    except NotProvisioned:
+    except (NotProvisioned, EngineUnreachable):
+        # Unreachable: a shard that is lost makes the engine answer a search with 503; the health tells.
         tick = None
     audited_at, audit = _last_audit(engine, names)
     kept = [step for step in plan.steps if step.action != "remove"]

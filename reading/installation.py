@@ -24,7 +24,7 @@ _LONGEST_TROUBLE = 200
 # A shipper reports every 10 s, and is behind for a moment whenever much is written.
 SHIPPER_SILENCE_SECONDS = 60.0
 SHIPPER_BEHIND_SECONDS = 60.0
-_UNFIT_STATES = frozenset({"failed", "failing"})
+UNFIT_STATES = frozenset({"failed", "failing"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +220,7 @@ def _transform_findings(installation: Installation) -> Iterable[Finding]:
     running = []
     for one in installation.transforms:
         start = f"httpmon transform start {one.identifier}"
-        if one.state in _UNFIT_STATES:
+        if one.state in UNFIT_STATES:
             reason = f": {one.reason}" if one.reason else ""
             yield Finding("broken", f"transform {one.identifier} failed{reason}", start)
         elif one.state == "stopped":
@@ -228,7 +228,7 @@ def _transform_findings(installation: Installation) -> Iterable[Finding]:
         else:
             running.append(one)
     never = [one.identifier for one in running if one.lag_seconds is None]
-    behind = [one for one in running if (one.lag_seconds or 0.0) > _lag_limit(one.identifier)]
+    behind = [one for one in running if (one.lag_seconds or 0.0) > lag_limit(one.identifier)]
     if never:
         yield Finding("degraded", f"never ran: {_some(never)}", runner)
     if behind:
@@ -244,7 +244,7 @@ def _watch_findings(installation: Installation) -> Iterable[Finding]:
         if not one.active:
             yield Finding("degraded", f"{what} is not active", "somebody deactivated it")
             continue
-        if one.state in _UNFIT_STATES:
+        if one.state in UNFIT_STATES:
             yield Finding("broken", f"{what} fails{_because(one.trouble)}", _HISTORY)
         elif one.last_checked is None and one.trouble:
             yield Finding("broken", f"{what}{_because(one.trouble)}", "mend it, and run httpmon provision")
@@ -252,7 +252,7 @@ def _watch_findings(installation: Installation) -> Iterable[Finding]:
             yield Finding("degraded", f"{what} never ran", runner)
         elif one.trouble:
             yield Finding("degraded", f"{what}{_because(one.trouble)}", _HISTORY)
-        elif installation.read_at - (one.next_run or one.last_checked) > _WATCH_LATE:
+        elif watch_is_late(one, installation.read_at):
             seconds = (installation.read_at - one.last_checked).total_seconds()
             yield Finding("degraded", f"{what} ran last {seconds:.0f} s ago", runner)
 
@@ -289,7 +289,14 @@ def _runner(executor: str) -> str:
     return "is httpmon scheduler running?" if executor == "scheduler" else "look at the engine's log"
 
 
-def _lag_limit(identifier: str) -> float:
+def watch_is_late(watch: WatchState, now: datetime) -> bool:
+    """Whether an active watch that ran before should have run again long ago."""
+    last = watch.next_run or watch.last_checked
+    return last is not None and now - last > _WATCH_LATE
+
+
+def lag_limit(identifier: str) -> float:
+    """From how many seconds on a transform is behind, by its id."""
     return next(limit for mark, limit in _LAG_LIMITS if mark in identifier)
 
 
