@@ -12,7 +12,9 @@ import argparse
 import json
 import random
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -156,6 +158,14 @@ def measure(
             seconds(lambda question=question: read_report(engine, settings.names, question)) for _ in range(5)
         ]
         show(f"report over {days} days, {what}", reports)
+    command = [sys.executable, "-m", "httpmon", "--url", options.url, "--namespace", settings.namespace]
+    with tempfile.TemporaryDirectory() as folder:
+        report = ["report", "--from", f"{options.days}d", "-o", f"{folder}/report.html"]
+        pages = [
+            seconds(lambda: subprocess.run([*command, *report], check=True, capture_output=True))
+            for _ in range(5)
+        ]
+    show(f"httpmon report over {options.days} days, from start to page, {what}", pages)
 
 
 def seconds(work: Callable[[], object]) -> float:

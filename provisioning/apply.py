@@ -10,6 +10,9 @@ from engine.kibana import Kibana
 from provisioning.requests import Request
 from provisioning.steps import Plan, Step
 
+# A message names so many objects that stand in the way.
+_MOST_NAMED = 5
+
 
 class ApplyStopped(HttpmonError):
     """A step failed; those before it are done, those after it are not. The exit code is the cause's."""
@@ -31,8 +34,10 @@ class PlanRefused(HttpmonError):
     """Objects that are not ours stand where ours should be; nothing was changed."""
 
     def __init__(self, plan: Plan) -> None:
-        named = "; ".join(f"{step.kind} {step.name} {step.why}" for step in plan.refused)
-        super().__init__(f"nothing was changed: {named}")
+        named = "; ".join(f"{step.kind} {step.name} {step.why}" for step in plan.refused[:_MOST_NAMED])
+        left = len(plan.refused) - _MOST_NAMED
+        more = f"; and {left} more (--plan names all)" if left > 0 else ""
+        super().__init__(f"nothing was changed: {named}{more}")
 
 
 def apply_plan(engine: Engine, plan: Plan, kibana: Kibana | None = None) -> Iterator[Step]:

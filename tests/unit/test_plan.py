@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 
+from provisioning.apply import PlanRefused
 from provisioning.desired import Desired, Wanted
 from provisioning.executors import Executors
 from provisioning.facts import Facts, Found
 from provisioning.plan import build_plan
 from provisioning.requests import Request
 from provisioning.stamp import Stamp, checksum, stamped
-from provisioning.steps import Options, Plan
+from provisioning.steps import Options, Plan, Step
 
 CASES = sorted((Path(__file__).parent / "plan_cases").glob("*.json"))
 # The kind that a found object was rendered from.
@@ -108,3 +109,12 @@ def test_there_are_cases_of_every_action() -> None:
     }
     assert actions == {"create", "update", "replace", "unchanged", "remove", "refused"}
     assert len(CASES) >= 40
+
+
+def test_a_refusal_names_the_first_objects_that_stand_in_the_way() -> None:
+    steps = [Step("pipeline", f"p{number}", "refused", "is not ours") for number in range(7)]
+    assert str(PlanRefused(Plan(tuple(steps)))) == (
+        "nothing was changed: pipeline p0 is not ours; pipeline p1 is not ours; pipeline p2 is not ours; "
+        "pipeline p3 is not ours; pipeline p4 is not ours; and 2 more (--plan names all)"
+    )
+    assert str(PlanRefused(Plan(tuple(steps[:1])))) == "nothing was changed: pipeline p0 is not ours"
