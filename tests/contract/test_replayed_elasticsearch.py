@@ -23,6 +23,7 @@ from engine.connection import Connection
 from engine.errors import EngineError, NotPermitted
 from tests.contract.replay.answers import Answer, Answers, made, recorded
 from tests.contract.replay.cluster import Cluster
+from tests.contract.replay.rest_api import problem
 from tests.contract.replay.server import ReplayServer
 
 SECTIONS = "httpmon-sections-000001"
@@ -42,6 +43,7 @@ def server(answers: Answers) -> Iterator[ReplayServer]:
     """A cluster with a trial licence, empty."""
     with ReplayServer(Cluster(answers)) as serving:
         yield serving
+        assert serving.unknown == []
 
 
 @pytest.fixture
@@ -49,6 +51,7 @@ def basic(answers: Answers) -> Iterator[ReplayServer]:
     """A cluster with a Basic licence, empty."""
     with ReplayServer(Cluster(answers, "basic")) as serving:
         yield serving
+        assert serving.unknown == []
 
 
 @pytest.fixture
@@ -56,6 +59,7 @@ def any_server() -> Iterator[ReplayServer]:
     """As ``server``, for what does not depend on how answers look."""
     with ReplayServer(Cluster(made("8.19.21"))) as serving:
         yield serving
+        assert serving.unknown == []
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +71,7 @@ def installed(answers: Answers) -> Cluster:
 def provisioned_cluster(answers: Answers) -> Cluster:
     with ReplayServer(Cluster(answers)) as serving:
         assert httpmon(serving, "provision").code == 0
+        assert serving.unknown == []
         return serving.cluster
 
 
@@ -75,6 +80,7 @@ def provisioned(installed: Cluster) -> Iterator[ReplayServer]:
     """As ``installed``, the test's own."""
     with ReplayServer(copy.deepcopy(installed)) as serving:
         yield serving
+        assert serving.unknown == []
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +94,7 @@ def provisioned_somewhere(installed_somewhere: Cluster) -> Iterator[ReplayServer
     """As ``installed_somewhere``, the test's own."""
     with ReplayServer(copy.deepcopy(installed_somewhere)) as serving:
         yield serving
+        assert serving.unknown == []
 
 
 class Told(NamedTuple):
@@ -358,3 +365,64 @@ def test_a_changed_retention_takes_effect_without_a_rollover(
     provisioned.requests.clear()
     assert httpmon(provisioned, "provision").output.splitlines()[-1] == "nothing to do"
     assert provisioned.writes == []
+
+
+def test_transforms_are_switched_by_elasticsearchs_own_api(provisioned: ReplayServer) -> None:
+    transforms = provisioned.cluster.transforms.all
+    assert SECTIONS in httpmon(provisioned, "transform", "list").output
+    assert "is stopped" in httpmon(provisioned, "transform", "stop", "sections").output
+    assert transforms[SECTIONS].state == "stopped"
+    assert "was stopped already" in httpmon(provisioned, "transform", "stop", "sections").output
+    transforms[SECTIONS].state = "failed"
+    assert "is started" in httpmon(provisioned, "transform", "start", "sections").output
+    assert transforms[SECTIONS].state == "started"
+    assert "was started already" in httpmon(provisioned, "transform", "start", "sections").output
+    provisioned.requests.clear()
+    assert httpmon(provisioned, "transform", "reset", "sections").code == 0
+    assert [path.rpartition("/")[2] for path in provisioned.writes] == ["_stop", "_reset", "_start"]
+
+
+def test_watches_are_switched_and_tried_by_watchers_own_api(
+    provisioned: ReplayServer, tmp_path: Path
+) -> None:
+    watches = provisioned.cluster.watches
+    assert httpmon(provisioned, "watch", "deactivate", "high_traffic").code == 0
+    assert not watches.all[WATCH][1]
+    assert WATCH in httpmon(provisioned, "watch", "list").output
+    assert httpmon(provisioned, "watch", "activate", "high_traffic").code == 0
+    assert watches.all[WATCH][1]
+    assert httpmon(provisioned, "watch", "ack", "high_traffic", "write_alert").code == 0
+    assert watches.acknowledged == {WATCH: ["write_alert"]}
+    listed = json.loads(httpmon(provisioned, "watch", "list", "--format", "json").output)
+    assert {one["identifier"]: one["acknowledged"] for one in listed}[WATCH] == ["write_alert"]
+    payload = tmp_path / "payload.json"
+    payload.write_text('{"traffic": {}}', encoding="utf-8")
+    tried = httpmon(
+        provisioned,
+        "watch",
+        "execute",
+        "high_traffic",
+        "--simulate",
+        "--input",
+        str(payload),
+        "--ignore-condition",
+    )
+    assert (tried.code, json.loads(tried.output)["watch_id"]) == (0, WATCH)
+    assert provisioned.bodies[-1] == (
+        f"POST /_watcher/watch/{WATCH}/_execute",
+        {
+            "action_modes": {"_all": "force_simulate"},
+            "alternative_input": {"traffic": {}},
+            "ignore_condition": True,
+        },
+    )
+
+
+def test_a_request_that_no_elasticsearch_has_would_be_seen() -> None:
+    assert problem("POST", "/_transform/a/_stop", {"force", "timeout"}) is None
+    assert problem("POST", "/_transform/a/_stop", {"forced"}) == (
+        "POST /_transform/a/_stop: unknown parameters ['forced']"
+    )
+    assert (
+        problem("POST", "/_transform/a/_halt", set()) == "POST /_transform/a/_halt: there is no such request"
+    )

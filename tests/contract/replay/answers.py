@@ -65,6 +65,7 @@ _FILES: Mapping[str, tuple[str, str]] = {
     "watch_missing": ("licence/trial_get_watch_missing.json", "w1"),
     "watch_put": ("watch/put_watch.json", "httpmon-high-traffic"),
     "watch_not_licensed": ("licence/basic_put_watch.json", ""),
+    "watch_run": ("watch/exec_stored_ignore_cond.json", "httpmon-high-traffic"),
     "watches": ("watch/query.json", ""),
     "xpack_basic": ("licence/basic_xpack.json", ""),
     "xpack_trial": ("licence/trial_xpack.json", ""),
@@ -216,6 +217,14 @@ def _made_bodies(version: str) -> Mapping[str, Body]:
             "current license is non-compliant for [watcher]",
             **{"license.expired.feature": "watcher"},
         ),
+        "watch_run": {
+            "_id": "NAME_ea12ada0",
+            "watch_record": {
+                "watch_id": "NAME",
+                "state": "executed",
+                "result": {"condition": {"type": "script", "met": True}, "actions": []},
+            },
+        },
         "watches": {"count": 0, "watches": []},
         "xpack_basic": _xpack("basic", watcher=False),
         "xpack_trial": _xpack("trial", watcher=True),

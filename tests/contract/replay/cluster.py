@@ -96,6 +96,10 @@ class Cluster:
             (r"POST /_watcher/_query/watches", lambda **_: watches.query()),
             (r"(GET|PUT|DELETE) /_watcher/watch/([^/]+)", watches.one),
             (
+                r"(?:PUT|POST) /_watcher/watch/([^/]+)/(_activate|_deactivate|_execute|_ack)(?:/([^/]+))?",
+                lambda *way, **_: watches.act(*way),
+            ),
+            (
                 rf"(GET|PUT|DELETE) /{names}/_doc/([^/]+)",
                 lambda method, name, identifier, body, **_: indices.document(method, name, identifier, body),
             ),

@@ -139,12 +139,13 @@ class Transforms:
 
 
 class Watches:
-    """The watches by id: what was put, and whether it is active."""
+    """The watches by id: what was put, and whether it is active; acknowledged actions by watch."""
 
     def __init__(self, answers: Answers, *, licensed: bool) -> None:
         self._answers = answers
         self._licensed = licensed
         self.all: dict[str, tuple[Body, bool]] = {}
+        self.acknowledged: dict[str, list[str]] = {}
 
     def query(self) -> Answer:
         """``POST _watcher/_query/watches``."""
@@ -171,9 +172,29 @@ class Watches:
             return Answer(200, {"_id": name, "_version": 2, "found": True})
         return Answer(200, self._shown(name))
 
+    def act(self, name: str, action: str, actions: str | None) -> Answer:
+        """``_activate``, ``_deactivate``, ``_ack`` or ``_execute`` of ``_watcher/watch/<id>``."""
+        if not self._licensed:
+            return self._answers("watch_not_licensed")
+        if name not in self.all:
+            reason = f"Watch with id [{name}] does not exist"
+            return Answer(404, error(404, "resource_not_found_exception", reason))
+        body, active = self.all[name]
+        if action == "_execute":
+            return self._answers("watch_run", name)
+        if action == "_ack":
+            self.acknowledged[name] = sorted(actions.split(",") if actions else body["actions"])
+        else:
+            active = action == "_activate"
+        self.all[name] = (body, active)
+        return Answer(200, {"status": self._shown(name)["status"]})
+
     def _shown(self, name: str) -> Body:
         body, active = self.all[name]
         frame: Body = self._answers.body("watch", name)
         frame["status"]["state"]["active"] = active
         frame["status"]["last_checked"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        for action in self.acknowledged.get(name, ()):
+            status = frame["status"].setdefault("actions", {}).setdefault(action, {})
+            status["ack"] = {"timestamp": frame["status"]["last_checked"], "state": "acked"}
         return {**frame, "watch": shown_watch(body)}

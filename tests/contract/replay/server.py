@@ -10,6 +10,7 @@ from typing import Any, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from tests.contract.replay.cluster import Cluster
+from tests.contract.replay.rest_api import problem
 
 # Requests that change nothing though they are a POST.
 _READS = ("/_search", "/_msearch", "/_query/watches", "/_simulate")
@@ -20,12 +21,16 @@ class ReplayServer:
 
     Attributes:
         requests: ``METHOD /path`` of what came, in order.
+        unknown: what is wrong with requests that no Elasticsearch has, or not with these parameters.
+        bodies: what came with each request, as (``METHOD /path``, body).
         product: whether answers bear Elastic's product header, by which its client knows an Elasticsearch.
     """
 
     def __init__(self, cluster: Cluster, *, product: bool = True) -> None:
         self.cluster = cluster
         self.requests: list[str] = []
+        self.unknown: list[str] = []
+        self.bodies: list[tuple[str, Any]] = []
         self.product = product
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -65,11 +70,13 @@ class ReplayServer:
                 url = urlsplit(self.path)
                 content = self.rfile.read(int(self.headers.get("content-length") or 0))
                 path = unquote(url.path)
+                params, given = dict(parse_qsl(url.query)), _read(content, path)
                 with answering:
                     outer.requests.append(f"{self.command} {path}")
-                    answer = outer.cluster.answer(
-                        self.command, path, dict(parse_qsl(url.query)), _read(content, path)
-                    )
+                    outer.bodies.append((f"{self.command} {path}", given))
+                    wrong = problem(self.command, path, set(params))
+                    outer.unknown += [wrong] if wrong else []
+                    answer = outer.cluster.answer(self.command, path, params, given)
                 body = json.dumps(answer.body).encode()
                 self.send_response(answer.status)
                 # The media type that was asked for: the client of 8.x asks for version 8's.
