@@ -21,6 +21,7 @@ from provisioning.names import Names
 from provisioning.rendering import render_all, render_rules
 from provisioning.settings import KibanaSettings, Settings, load_settings
 from provisioning.steps import Options
+from reading.alerts import shape_alert
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "kibana_rules.json"
 CASES = sorted((Path(__file__).parent / "kibana_rule_cases").glob("*.json"))
@@ -124,3 +125,10 @@ def test_transforms_stay_with_the_engine() -> None:
 def test_kibana_must_be_known() -> None:
     with pytest.raises(SettingsError, match=r"executor = kibana needs kibana\.url"):
         load_settings(None, {"executor": "kibana"})
+
+
+def test_readers_take_the_rate_from_hits_and_window() -> None:
+    """Kibana writes numbers as text and cannot divide."""
+    written = {"@timestamp": "2026-01-01T00:00:00Z", "httpmon": {"alert": {"hits": "1500", "window": 120}}}
+    assert (shape_alert(written).value, shape_alert(written).hits) == (12.5, 1500)
+    assert shape_alert({**written, "httpmon": {"alert": {"window": 120}}}).value is None
