@@ -52,9 +52,13 @@ def plan_kibana(kibana: Kibana, settings: Settings, options: Options) -> list[St
     rendered = render_rules(settings, connector_id(names, space)) if runs else []
     rules, owner = wanted_rules(names, space, rendered), owner_tag(names, space)
     rules_found = gather_rules(kibana, owner, rules, needed=runs)
+    of_rules = plan_rules(rules_found, rules, owner, options)
+    # A rule comes after the connector that it writes by, and goes before it.
+    gone = [step for step in of_rules if step.action == "remove"]
     return [
+        *gone,
         *plan_saved_objects(found, wanted, names, options),
-        *plan_rules(rules_found, rules, owner, options),
+        *(step for step in of_rules if step.action != "remove"),
     ]
 
 
