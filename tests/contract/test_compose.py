@@ -8,6 +8,7 @@ import http.server
 import json
 import os
 import re
+import runpy
 import shutil
 import ssl
 import subprocess
@@ -15,6 +16,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +153,74 @@ def test_the_dockerfile_is_clean_and_runs_without_root() -> None:
     assert re.findall(r"^USER (.*)$", text, re.MULTILINE) == ["1000:0"]
     assert text.count("\nFROM ") == 2
     assert f"ARG PYTHON_VERSION={variables()['PYTHON_VERSION']}\n" in text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "rule"),
+    [
+        ("USER 1000:0", "USER 1000:0\nRUN cd /tmp && make", "DL3003"),
+        ("python:${PYTHON_VERSION}-slim-bookworm AS build", "python:latest AS build", "DL3007"),
+        ("RUN openssl version", "RUN sudo openssl version", "DL3004"),
+        ("WORKDIR /state", "WORKDIR state", "DL3000"),
+    ],
+)
+def test_a_careless_dockerfile_is_noticed(tmp_path: Path, old: str, new: str, rule: str) -> None:
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert old in text
+    (tmp_path / "Dockerfile").write_text(text.replace(old, new), encoding="utf-8")
+    done = subprocess.run(
+        [TOOLS / "hadolint", tmp_path / "Dockerfile"], capture_output=True, text=True, check=False
+    )
+    assert rule in done.stdout
+
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+REPORT = {"host": "web1", "state": "running", "reported_at": "2026-03-01T11:59:30Z"}
+
+
+@pytest.mark.parametrize(
+    ("part", "status", "expected"),
+    [
+        ("scheduler", {"schedulers": None}, ""),
+        ("scheduler", {"schedulers": {"leader": {"silent_seconds": 2.0}}}, ""),
+        ("scheduler", {"schedulers": {"leader": {"silent_seconds": 61.0}}}, "no scheduler executes"),
+        ("scheduler", {"schedulers": {"leader": None}}, "no scheduler executes"),
+        ("ship", {"shippers": [REPORT]}, ""),
+        ("ship", {"shippers": []}, "no shipper on web1 reports"),
+        ("ship", {"shippers": [REPORT | {"host": "web2"}]}, "no shipper on web1 reports"),
+        ("ship", {"shippers": [REPORT | {"state": "stopped"}]}, "no shipper on web1 reports"),
+        (
+            "ship",
+            {"shippers": [REPORT | {"reported_at": "2026-03-01T11:58:00Z"}]},
+            "the shipper was heard of 120 s ago",
+        ),
+    ],
+)
+def test_a_health_check_reads_the_status(part: str, status: dict[str, Any], expected: str) -> None:
+    trouble = runpy.run_path(str(SCRIPTS / "health.py"))["trouble"]
+    assert trouble(part, status, "web1", NOW) == expected
+
+
+def test_a_health_check_fails_where_nobody_answers() -> None:
+    environment = {
+        **os.environ,
+        "HTTPMON_ENGINE_URL": "http://127.0.0.1:1",
+        "HTTPMON_ENGINE_MAX_RETRIES": "0",
+    }
+    command = [sys.executable, str(SCRIPTS / "health.py"), "scheduler"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, "cannot reach the engine" in done.stderr) == (1, True)
+    done = subprocess.run([*command, "more"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [("elasticsearch", "scheduler"), ("opensearch", "scheduler"), ("opensearch", "ship")],
+)
+def test_what_works_in_a_stack_says_how_it_is(name: str, part: str) -> None:
+    check = stack(texts(), STACKS[name])["services"][part]["healthcheck"]["test"]
+    assert check[-2:] == ["/scripts/health.py", part]
 
 
 def test_the_image_gets_every_package_of_the_wheel() -> None:

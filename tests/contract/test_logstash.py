@@ -185,14 +185,40 @@ def test_every_variable_is_documented_with_its_default() -> None:
                 )
 
 
-def test_filebeat_writes_the_same() -> None:
-    filebeat = yaml.safe_load((FOLDER / "filebeat.yml").read_text(encoding="utf-8"))
+def problems_of_filebeat(text: str) -> list[str]:
+    """What would have Filebeat write something else than the others do, or the same twice."""
+    filebeat = yaml.safe_load(text)
     (fingerprint,) = (step["fingerprint"] for step in filebeat["processors"])
-    assert fingerprint["target_field"] == "@metadata._id"
-    assert {"log.offset", "message", "host.name"} <= set(fingerprint["fields"])
-    assert filebeat["output.elasticsearch"]["index"] == "logs-httpmon.access-${HTTPMON_NAMESPACE:default}"
-    assert filebeat["output.elasticsearch"]["pipeline"] == "${HTTPMON_PIPELINE:httpmon-access}"
-    assert filebeat["setup.template.enabled"] is False
+    output = filebeat["output.elasticsearch"]
+    right = {
+        "the id is the fingerprint": fingerprint.get("target_field") == "@metadata._id",
+        "of a place": {"log.offset", "message", "host.name"} <= set(fingerprint["fields"]),
+        "the data stream": output["index"] == "logs-httpmon.access-${HTTPMON_NAMESPACE:default}",
+        "the pipeline": output["pipeline"] == "${HTTPMON_PIPELINE:httpmon-access}",
+        "no template of its own": filebeat["setup.template.enabled"] is False,
+    }
+    return [what for what, holds in right.items() if not holds]
+
+
+def test_filebeat_writes_the_same() -> None:
+    assert problems_of_filebeat((FOLDER / "filebeat.yml").read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("target_field: ", "target: "),
+        ("log.offset", "log.offsets"),
+        ("logs-httpmon.access-", "logs-access-"),
+        ("httpmon-access}", "access}"),
+        ("setup.template.enabled: false", "setup.template.enabled: true"),
+    ],
+)
+def test_a_filebeat_that_writes_something_else_is_noticed(old: str, new: str) -> None:
+    text = (FOLDER / "filebeat.yml").read_text(encoding="utf-8")
+    assert old in text
+    assert problems_of_filebeat(text) == []
+    assert problems_of_filebeat(text.replace(old, new)) != []
 
 
 def placed(**record: Any) -> dict[str, Any]:
@@ -220,10 +246,26 @@ def test_fluent_bit_gives_the_fields_of_the_pipeline_and_an_id_that_survives_rot
     assert len(placed(path="/p" * 400, offset=8, message=line)["httpmon_id"]) == 512
 
 
-def test_fluent_bit_sends_to_the_data_stream_by_create() -> None:
-    text = (FOLDER / "fluent-bit.conf").read_text(encoding="utf-8")
+FLUENT_BIT = {
+    "Write_Operation": "create",
+    "Id_Key": "httpmon_id",
+    "Suppress_Type_Name": "On",
+    "tls.verify": "On",
+}
+
+
+def problems_of_fluent_bit(text: str) -> list[str]:
+    """The settings of the output that are not as they must be."""
     settings = dict(re.findall(r"^    (\S+) +(\S.*)$", text.split("[OUTPUT]")[1], re.MULTILINE))
-    assert settings["Write_Operation"] == "create"
-    assert settings["Id_Key"] == "httpmon_id"
-    assert settings["Suppress_Type_Name"] == "On"
-    assert settings["tls.verify"] == "On"
+    return [name for name, value in FLUENT_BIT.items() if settings.get(name) != value]
+
+
+def test_fluent_bit_sends_to_the_data_stream_by_create() -> None:
+    assert problems_of_fluent_bit((FOLDER / "fluent-bit.conf").read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("name", FLUENT_BIT)
+def test_a_fluent_bit_that_sends_otherwise_is_noticed(name: str) -> None:
+    text = (FOLDER / "fluent-bit.conf").read_text(encoding="utf-8")
+    changed = re.sub(rf"^(    {re.escape(name)} +).*$", r"\1other", text, flags=re.MULTILINE)
+    assert problems_of_fluent_bit(changed) == [name]
