@@ -12,7 +12,14 @@ from provisioning.settings import Settings
 
 _PATHS = {"component_template": "_component_template", "pipeline": "_ingest/pipeline"}
 # The same in every document, or known only when it arrives.
-_CONSTANT = ("ecs.version", "data_stream.", "event.dataset", "event.ingested", "event.original")
+_CONSTANT = (
+    "ecs.version",
+    "data_stream.",
+    "event.dataset",
+    "event.ingested",
+    "event.original",
+    "httpmon.lag",
+)
 _OF_A_HIT = {"event.kind": "event", "event.category": ["web"], "event.type": ["access"]}
 
 
