@@ -129,6 +129,40 @@ def execute(
 
 
 @app.command()
+def backtest(
+    context: typer.Context,
+    name: Name,
+    since: Annotated[datetime, typer.Option("--from", help="UTC time to begin at.", show_default=False)],
+    until: Annotated[
+        datetime | None, typer.Option("--to", help="UTC time to end at; now if left out.", show_default=False)
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="PARAMETER=VALUE", help="Another value of a parameter.", show_default=False
+        ),
+    ] = None,
+    format: Annotated[str, typer.Option(help="table or json.")] = "table",  # noqa: A002
+) -> None:
+    """Run a watch over the past, at each of its times, without any effect; print when it would have fired."""
+    from datetime import UTC
+
+    from cli.context import loaded_settings, open_engine
+    from scheduler.watches.backtest import backtest as run_backtest
+    from scheduler.watches.backtest_report import as_json, as_table, watch_to_try
+
+    begin = since.replace(tzinfo=UTC)
+    stem = name.removeprefix("httpmon-").replace("-", "_")
+    given = [one if "." in one.partition("=")[0] else f"{stem}.{one}" for one in assignments or ()]
+    loaded = loaded_settings(context, assignments=given)
+    with open_engine(loaded) as engine:
+        end = engine.now() if until is None else until.replace(tzinfo=UTC)
+        watch = watch_to_try(engine, loaded.settings, stem, name)
+        done = run_backtest(engine, loaded.settings.names, watch, begin, end)
+    typer.echo(as_json(done, begin, end) if format == "json" else as_table(done, begin, end))
+
+
+@app.command()
 def validate(file: Annotated[Path, typer.Argument(help="A watch as JSON.")]) -> None:
     """Tell what is wrong in a watch, and where, without a cluster."""
     from engine.errors import UsageError

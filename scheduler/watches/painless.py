@@ -120,6 +120,28 @@ return httpmonOut.toString();
 """
 
 
+_SERIES = """
+List met = new ArrayList();
+List threw = new ArrayList();
+int position = 0;
+for (def given : params.contexts) {
+  Map context = (Map) httpmonRevived(given);
+  Map own = new HashMap(params.own);
+  own.put('ctx', context);
+  try {
+    if (httpmon_condition(context, own)) {
+      met.add(position);
+      if (params.first_only) { break; }
+    }
+  } catch (Exception error) { threw.add(position); }
+  position += 1;
+}
+StringBuilder out = new StringBuilder();
+httpmonJson(out, ['met': met, 'threw': threw]);
+return out.toString();
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A Painless script split where Painless itself splits it: functions first, then statements."""
@@ -242,6 +264,25 @@ def assemble(pieces: tuple[Piece, ...]) -> Assembled:
         if "condition" in roles:
             text += "}\n"
     return Assembled(text + _DRIVER_TAIL, tuple(places))
+
+
+def series(
+    source: Source,
+    completed: bool,
+    own: dict[str, Any],
+    contexts: list[dict[str, Any]],
+    first_only: bool,
+) -> tuple[str, dict[str, Any]]:
+    """A script that runs a condition once for each context, and its ``params``.
+
+    It returns JSON, ``{"met": [0, 3], "threw": [1]}``: positions of contexts. With ``first_only`` it ends at
+    the first that is met.
+    """
+    text = f"{source.functions}\nboolean httpmon_condition(Map ctx, Map params) {{ {source.body}\n"
+    text += "return false;\n}\n" if completed else "}\n"
+    text += _PRELUDE + _SERIES
+    marked = [script_parameters(context, {})["ctx"] for context in contexts]
+    return text, {"contexts": marked, "own": own, "first_only": first_only}
 
 
 def script_parameters(context: dict[str, Any], params: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -60,6 +60,18 @@ def run_searches(
     return [_answer_or_failure(engine, answer) for answer in answers]
 
 
+def run_series(
+    engine: Engine, request: SearchRequest, contexts: Sequence[dict[str, Any]]
+) -> list[dict[str, Any] | SearchFailed]:
+    """Run one search for each context, in one round trip. Raises EngineError."""
+    templated = _is_templated(request)
+    header = _header(request)
+    pairs = [(header, _line(request, context, templated)) for context in contexts]
+    params = {"rest_total_hits_as_int": request.total_hits_as_int}
+    answers = engine.msearch(pairs, params=params, templates=templated)
+    return [_answer_or_failure(engine, answer) for answer in answers]
+
+
 def _answer_or_failure(engine: Engine, answer: dict[str, Any]) -> dict[str, Any] | SearchFailed:
     if "error" in answer:
         error = refusal("search", int(answer.get("status", 500)), answer, where=engine.url)

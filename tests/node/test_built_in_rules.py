@@ -11,13 +11,20 @@ import random
 import uuid
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from typer.testing import CliRunner
 
+from cli.app import app
 from engine.client import Engine
+from engine.errors import UsageError
 from provisioning.installation import provision
 from provisioning.settings import EngineSettings, Settings
+from scheduler.watches.backtest import backtest
+from scheduler.watches.backtest_report import watch_to_try
+from scheduler.watches.definition import parse_watch
 from tests.conftest import remove_namespace
 from tests.node.watch_runs import Clock, leave_active, run_watches
 
@@ -307,3 +314,85 @@ def test_running_again_says_nothing_twice(engine: Engine, ran: Settings) -> None
     engine.request("POST", f"/{store}/_delete_by_query", body=statuses, params={"refresh": True})
     run_watches(engine, ran, Clock(END - 205), END)
     assert {rule: documents(engine, ran, rule) for rule in RULES} == before
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_backtest_finds_what_the_scheduler_said(engine: Engine, ran: Settings, rule: str) -> None:
+    written = documents(engine, ran, rule)
+    watch = watch_to_try(engine, ran, rule, rule)
+    done = backtest(engine, ran.names, watch, moment(START + 1), moment(END))
+    assert done.runs == SECONDS // BUCKET
+    assert done.failed == []
+    assert [comparable(one) for one in done.documents] == [comparable(one) for one in written]
+    # Nothing was written.
+    engine.request("POST", f"/{ran.names.alerts}/_refresh")
+    assert documents(engine, ran, rule) == written
+
+
+def test_a_backtest_prints_events_and_what_they_come_to(ran: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "httpmon.toml"
+    values = "\n".join(f"{key} = {json.dumps(value)}" for key, value in PARAMETERS["error_rate"].items())
+    file.write_text(f"[parameters.error_rate]\n{values}\n")
+    arguments = ["--config", str(file), "--url", ran.engine.url, "--namespace", ran.namespace]
+    arguments += ["watch", "backtest", "error_rate"]
+    arguments += [
+        "--from",
+        f"{moment(START + 1):%Y-%m-%dT%H:%M:%S}",
+        "--to",
+        f"{moment(END):%Y-%m-%dT%H:%M:%S}",
+    ]
+    said = CliRunner().invoke(app, arguments, catch_exceptions=False).stdout
+    assert "triggered   Error rate: " in said
+    assert said.splitlines()[-1].startswith("70 runs: condition met ")
+    never = CliRunner().invoke(app, [*arguments, "--set", "threshold=1", "--format", "json"])
+    assert json.loads(never.stdout)["triggered"] == 0
+    wrong = CliRunner().invoke(app, [*arguments, "--set", "treshold=1"])
+    assert "treshold" in str(wrong.exception)
+
+
+def test_a_watch_that_searches_by_now_is_refused(engine: Engine, ran: Settings) -> None:
+    recent = {"query": {"range": {"@timestamp": {"gte": "now-5m"}}}}
+    body = {
+        "trigger": {"schedule": {"interval": "10s"}},
+        "input": {"search": {"request": {"indices": ["x"], "body": recent}}},
+    }
+    with pytest.raises(UsageError, match="searches by 'now'"):
+        backtest(engine, ran.names, parse_watch("w", body), moment(START), moment(END))
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [{"compare": {"ctx.payload.hits.total": {"gt": 0}}}, {"script": "ctx.payload.hits.total > 0"}],
+    ids=["compare", "script"],
+)
+def test_a_watch_without_state_tells_when_it_was_met(
+    engine: Engine, ran: Settings, condition: dict[str, Any]
+) -> None:
+    scheduled = "{{ctx.trigger.scheduled_time}}"
+    query = {"range": {"@timestamp": {"gt": f"{scheduled}||-10s", "lte": scheduled}}}
+    body = {
+        "trigger": {"schedule": {"interval": "10s"}},
+        "input": {"search": {"request": {"indices": [ran.names.traffic], "body": {"query": query}}}},
+        "condition": condition,
+    }
+    done = backtest(engine, ran.names, parse_watch("w", body), moment(START - 1), moment(END - 1))
+    expected = [bucket for bucket in range(START, END, BUCKET) if TRAFFIC.hits.get(bucket)]
+    assert [int(one.timestamp()) for one in done.met] == expected
+
+
+def moment(epoch: int) -> datetime:
+    return datetime.fromtimestamp(epoch, UTC)
+
+
+def comparable(document: dict[str, Any]) -> dict[str, Any]:
+    """A document without what depends on when it was written, its times as instants."""
+    alert = {
+        key: datetime.fromisoformat(value) if key.endswith("_at") and value else value
+        for key, value in document["httpmon"]["alert"].items()
+    }
+    return {
+        "alert": alert,
+        "action": document["event"]["action"],
+        "at": datetime.fromisoformat(document["@timestamp"]),
+        "message": document["message"],
+    }
