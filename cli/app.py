@@ -34,6 +34,7 @@ COMMANDS = (
     "status",
     "doctor",
     "deprovision",
+    "keys",
     "scheduler",
     "node",
     "transform",

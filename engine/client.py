@@ -37,6 +37,7 @@ from engine.errors import (
     RequestRefused,
 )
 from engine.opensearch import OpenSearchHttpNode
+from engine.privileges import missing_privilege
 
 _JSON = {"accept": "application/json", "content-type": "application/json"}
 _NDJSON = {"accept": "application/json", "content-type": "application/x-ndjson"}
@@ -277,6 +278,8 @@ def refusal(what: str, status: int, body: Any, *, where: str) -> EngineError:
     elif status in (401, 403):
         kind = NotPermitted
     told = reason or error_type or "no reason given"
+    if status == 403:
+        told = missing_privilege(reason) or told
     return kind(f"{what}: {status} {told}", status=status, error_type=error_type, reason=reason, body=body)
 
 

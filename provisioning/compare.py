@@ -220,6 +220,24 @@ def _normal_policy(body: dict[str, Any]) -> dict[str, Any]:
     return {"policy": {**policy, "phases": phases}}
 
 
+def _normal_role(body: dict[str, Any]) -> dict[str, Any]:
+    """Privileges have no order; a role shows defaults, and whether the licence has all that is in it."""
+    normal = {key: value for key, value in body.items() if key != "transient_metadata"}
+    normal["cluster"] = sorted(body.get("cluster", ()))
+    normal["indices"] = sorted(
+        (
+            {
+                **_without(one, {"allow_restricted_indices": False}),
+                "names": sorted(_as_list(one["names"])),
+                "privileges": sorted(one["privileges"]),
+            }
+            for one in body.get("indices", ())
+        ),
+        key=lambda one: str(one["names"]),
+    )
+    return normal
+
+
 def _normal_transform(body: dict[str, Any]) -> dict[str, Any]:
     normal = {key: value for key, value in _as_is(body).items() if key != "version"}
     source = dict(normal.get("source", {}))
@@ -287,4 +305,5 @@ _NORMAL_FORMS: dict[ObjectKind, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "store": _normal_index,
     "transform": _normal_transform,
     "watch": _normal_watch,
+    "role": _normal_role,
 }

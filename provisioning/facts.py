@@ -13,11 +13,12 @@ from typing import Any, Literal
 
 from engine.capabilities import Capabilities
 from engine.client import Engine
-from engine.errors import NotFound
+from engine.errors import NotFound, NotPermitted, RequestRefused
 from provisioning.names import Names
 
 # The kinds of objects as they lie in a cluster: an executor's transforms and watches are of its own kind.
 FoundKind = Literal[
+    "role",
     "lifecycle_policy",
     "component_template",
     "pipeline",
@@ -55,9 +56,15 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What was found, by kind and name."""
+    """What was found.
+
+    Attributes:
+        objects: by kind and name.
+        roles_out_of_reach: why roles can neither be seen nor made; "" if they can.
+    """
 
     objects: Mapping[FoundKind, Mapping[str, Found]]
+    roles_out_of_reach: str = ""
 
     def of_kind(self, kind: FoundKind) -> Mapping[str, Found]:
         """The objects of one kind by name."""
@@ -82,7 +89,12 @@ def gather_facts(engine: Engine, names: Names) -> Facts:
         objects["lifecycle_policy"] = _policies(engine, pattern)
     objects["query"] = _stored_queries(engine, f"{names.prefix}-")
     objects |= _native(engine, capabilities, pattern)
-    return Facts(objects)
+    if capabilities.flavour != "elasticsearch":
+        return Facts(objects)
+    obstacle = _security_obstacle(engine, capabilities)
+    if not obstacle:
+        objects["role"] = _roles(engine, names.role(""))
+    return Facts(objects, obstacle)
 
 
 def _templates(engine: Engine, kind: str, pattern: str) -> dict[str, Found]:
@@ -99,6 +111,29 @@ def _pipelines(engine: Engine, pattern: str) -> dict[str, Found]:
     except NotFound:
         return {}
     return {name: Found(body) for name, body in answer.items()}
+
+
+def _security_obstacle(engine: Engine, capabilities: Capabilities) -> str:
+    """Why roles can neither be seen nor made; "" if they can."""
+    off = "security is switched off in this cluster"
+    if not capabilities.security:
+        return off
+    try:
+        answer = engine.request(
+            "POST", "/_security/user/_has_privileges", body={"cluster": ["manage_security"]}
+        )
+    except NotPermitted:
+        raise
+    except RequestRefused:  # no such path
+        return off
+    if answer["has_all_requested"]:
+        return ""
+    return "only who has the cluster privilege manage_security can see and make roles"
+
+
+def _roles(engine: Engine, prefix: str) -> dict[str, Found]:
+    answer: Mapping[str, Any] = engine.request("GET", "/_security/role")
+    return {name: Found(body) for name, body in answer.items() if name.startswith(prefix)}
 
 
 def _policies(engine: Engine, pattern: str) -> dict[str, Found]:

@@ -26,6 +26,10 @@ class Names:
         """The full name of an object: ``of("high_traffic")`` is ``httpmon-high-traffic``."""
         return f"{self.prefix}-{stem.replace('_', '-')}"
 
+    def role(self, stem: str) -> str:
+        """The full name of a role: ``role("writer")`` is ``httpmon_writer``."""
+        return f"{self.prefix}_{stem}"
+
     @property
     def raw(self) -> str:
         """The data stream of raw access-log documents."""

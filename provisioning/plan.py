@@ -32,8 +32,9 @@ _ORDER: tuple[ObjectKind, ...] = (
     "transform",
     "watch",
     "query",
+    "role",
 )
-PlainKind = Literal["lifecycle_policy", "component_template", "pipeline", "index_template", "query"]
+PlainKind = Literal["lifecycle_policy", "component_template", "pipeline", "index_template", "query", "role"]
 _PLAIN: tuple[PlainKind, ...] = (
     "lifecycle_policy",
     "component_template",
@@ -52,6 +53,7 @@ def build_plan(facts: Facts, desired: Desired, options: Options = _NO_OPTIONS) -
     steps: list[Step] = []
     for kind in _PLAIN:
         steps += [_plain(kind, facts, desired, wanted, options) for wanted in desired.of_kind(kind)]
+    steps += [_role(facts, desired, wanted, options) for wanted in desired.of_kind("role")]
     steps += [_data_stream(facts, desired, wanted) for wanted in desired.of_kind("data_stream")]
     steps += [_store(facts, desired, wanted, options) for wanted in desired.of_kind("store")]
     versions = [plan_versions(facts, desired, wanted, options) for wanted in desired.of_kind("index")]
@@ -80,6 +82,12 @@ def _plain(kind: PlainKind, facts: Facts, desired: Desired, wanted: Wanted, opti
     verdict = judge(desired, wanted, facts.of_kind(kind).get(wanted.name), options)
     sent = (requests.put_simple(desired, wanted),) if verdict.action in ("create", "update") else ()
     return Step(wanted.kind, wanted.name, verdict.action, verdict.why, sent, verdict.changes)
+
+
+def _role(facts: Facts, desired: Desired, wanted: Wanted, options: Options) -> Step:
+    if facts.roles_out_of_reach:
+        return Step("role", wanted.name, "skipped", facts.roles_out_of_reach)
+    return _plain("role", facts, desired, wanted, options)
 
 
 def _data_stream(facts: Facts, desired: Desired, wanted: Wanted) -> Step:

@@ -19,6 +19,7 @@ _ORDER: tuple[FoundKind, ...] = (
     "transform",
     "scheduled_transform",
     "query",
+    "role",
     "index",
     "data_stream",
     "index_template",

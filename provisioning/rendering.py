@@ -67,13 +67,15 @@ class Rendered:
 def render_all(settings: Settings, engine: Capabilities) -> list[Rendered]:
     """Render every template of every pack, in the order in which the objects depend on one another.
 
-    Stores, the scheduler's own indices, are left out where the engine runs everything itself, and so is a
-    template whose output is empty.
+    Left out are stores, the scheduler's own indices, where the engine runs everything itself; roles where the
+    engine has none of Elasticsearch's kind; and templates whose output is empty.
     Raises TemplateError, or SettingsError for parameters that no template declares.
     """
     templates = find_templates(settings.packs)
     if not choose_executors(settings.executor, engine).scheduler_needed:
         templates = [template for template in templates if template.kind != "store"]
+    if engine.flavour != "elasticsearch":
+        templates = [template for template in templates if template.kind != "role"]
     environment = _environment(settings.packs)
     rendered = [_render(environment, template, settings, engine) for template in templates]
     _refuse_unknown_parameters(settings.parameters, rendered)
@@ -150,6 +152,8 @@ def render_one(settings: Settings, engine: Capabilities, kind: Kind, stem: str) 
 
 def object_name(kind: Kind, stem: str, names: Names) -> str:
     """What the object of a template is called in the cluster. Raises TemplateError for an unknown store."""
+    if kind == "role":
+        return names.role(stem)
     if kind != "store":
         return names.of(stem)
     stores = {

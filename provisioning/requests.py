@@ -21,6 +21,7 @@ _COPY_SECONDS = 3600.0
 _STOP_TIMEOUT = "30s"
 
 _PATHS: dict[str, str] = {
+    "role": "/_security/role",
     "lifecycle_policy": "/_ilm/policy",
     "component_template": "/_component_template",
     "index_template": "/_index_template",
@@ -55,12 +56,12 @@ class Request:
 
 
 def put_simple(desired: Desired, wanted: Wanted) -> Request:
-    """Make or overwrite a template, a pipeline, a lifecycle policy or a stored query."""
+    """Make or overwrite an object that is one body under one name."""
     return Request("PUT", f"{_PATHS[wanted.kind]}/{wanted.name}", desired.marked(wanted))
 
 
 def delete_simple(kind: str, name: str) -> Request:
-    """Remove a template, a pipeline, a lifecycle policy, a stored query or a data stream."""
+    """Remove such an object, or a data stream."""
     return Request("DELETE", f"{_PATHS[kind]}/{name}", accept=(404,))
 
 

@@ -32,6 +32,7 @@ _PLACES: dict[ObjectKind, tuple[str, ...]] = {
     "index": ("mappings", "_meta"),
     "transform": ("_meta",),
     "watch": ("metadata",),
+    "role": ("metadata",),
 }
 _KEYS = ("managed_by", "namespace", "version", "checksum")
 _IN_DESCRIPTION = re.compile(

@@ -12,7 +12,7 @@ from provisioning.facts import Found
 from provisioning.requests import Request
 from provisioning.stamp import ObjectKind, read_stamp
 
-Action = Literal["create", "update", "replace", "unchanged", "remove", "refused"]
+Action = Literal["create", "update", "replace", "unchanged", "remove", "refused", "skipped"]
 
 # A reason names this many places; `--diff` shows all.
 _PLACES_NAMED = 3
@@ -24,9 +24,9 @@ class Step:
 
     Attributes:
         kind, name: the object; for a version of an index or transform, that version's own name.
-        action: ``refused`` stops the whole plan.
+        action: ``refused`` stops the whole plan; ``skipped`` is what cannot be done here, and need not be.
         why: the reason, also of ``unchanged``.
-        requests: what to send, in this order; none for ``unchanged`` and ``refused``.
+        requests: what to send, in this order; none for ``unchanged``, ``refused`` and ``skipped``.
         changes: the places in which the object differs.
         waiting: whether a later run has something to do here once time has passed.
     """
@@ -49,7 +49,7 @@ class Plan:
     @property
     def changes(self) -> tuple[Step, ...]:
         """The steps that do something."""
-        return tuple(step for step in self.steps if step.action not in ("unchanged", "refused"))
+        return tuple(step for step in self.steps if step.action not in ("unchanged", "refused", "skipped"))
 
     @property
     def refused(self) -> tuple[Step, ...]:

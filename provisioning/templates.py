@@ -11,6 +11,7 @@ from typing import Literal
 from engine.errors import TemplateError
 
 Kind = Literal[
+    "role",
     "lifecycle_policy",
     "component_template",
     "index_template",
@@ -29,6 +30,7 @@ BUILT_IN_PACK = Path(__file__).resolve().parent.parent / "templates"
 
 # Which kind of object a file makes, by its folder and what follows its stem.
 _KINDS: dict[tuple[str, str], Kind] = {
+    ("roles", ""): "role",
     ("lifecycles", ""): "lifecycle_policy",
     ("indices", ".component"): "component_template",
     ("indices", ".template"): "index_template",

@@ -57,7 +57,7 @@ def read_installation(engine: Engine, settings: Settings) -> Installation:
         # Unreachable: a shard that is lost makes the engine answer a search with 503; the health tells.
         tick = None
     audited_at, audit = _last_audit(engine, names)
-    kept = [step for step in plan.steps if step.action != "remove"]
+    kept = [step for step in plan.steps if step.action not in ("remove", "skipped")]
     return Installation(
         read_at=now,
         engine=f"{capabilities.flavour} {capabilities.version_text}",
@@ -67,7 +67,9 @@ def read_installation(engine: Engine, settings: Settings) -> Installation:
         watches_by=executors.watches,
         objects=len(kept),
         missing=tuple(step.name for step in kept if step.action == "create"),
-        changed=tuple(step.name for step in plan.steps if step.action not in ("create", "unchanged")),
+        changed=tuple(
+            step.name for step in plan.steps if step.action not in ("create", "unchanged", "skipped")
+        ),
         transforms=tuple(
             TransformState(one.identifier, one.state, one.lag_seconds, one.reason)
             for one in control.statuses()

@@ -172,7 +172,12 @@ class _NativeControl:
 
     def bodies(self) -> dict[str, Mapping[str, Any]]:
         answer = self._engine.request("GET", f"/_transform/{self._pattern}", params=_MANY)
-        return {one["id"]: one for one in answer["transforms"] if self._ours.fullmatch(one["id"])}
+        return {
+            # With whose privileges it runs, where security is on, is no part of what was given.
+            one["id"]: {key: value for key, value in one.items() if key != "authorization"}
+            for one in answer["transforms"]
+            if self._ours.fullmatch(one["id"])
+        }
 
     def statuses(self) -> list[TransformStatus]:
         answer = self._engine.request("GET", f"/_transform/{self._pattern}/_stats", params=_MANY)

@@ -1,7 +1,8 @@
 """Guards the plan: from what is found and what is wanted to each step, its reason and its requests.
 
 Each file of ``plan_cases`` is one case: ``desired`` (kind, name, body), ``facts`` (by kind and name: ``body``
-as the cluster shows it, ``state``, and ``mark``: whose it is), ``options``, and the ``plan`` to come out.
+as the cluster shows it, ``state``, and ``mark``: whose it is), ``roles_out_of_reach``, ``options``, and the
+``plan`` to come out.
 
 ``mark`` stands for the stamp that httpmon wrote: ``current``, ``other body`` (of an earlier rendering),
 ``other version``, ``other namespace``; without it the object is not httpmon's.
@@ -65,7 +66,8 @@ def _planned(case: dict[str, Any]) -> Plan:
         {
             kind: {name: _found(desired, kind, name, one) for name, one in found.items()}
             for kind, found in case.get("facts", {}).items()
-        }
+        },
+        roles_out_of_reach=case.get("roles_out_of_reach", ""),
     )
     return build_plan(facts, desired, Options(**case.get("options", {})))
 
@@ -100,14 +102,14 @@ def test_the_plan_is_as_written(path: Path) -> None:
 def test_every_step_has_a_reason_and_only_changes_send(path: Path) -> None:
     for step in _planned(json.loads(path.read_text(encoding="utf-8"))).steps:
         assert step.why
-        assert bool(step.requests) == (step.action not in ("unchanged", "refused")) or step.waiting
+        assert bool(step.requests) == (step.action not in ("unchanged", "refused", "skipped")) or step.waiting
 
 
 def test_there_are_cases_of_every_action() -> None:
     actions = {
         step["action"] for path in CASES for step in json.loads(path.read_text(encoding="utf-8"))["plan"]
     }
-    assert actions == {"create", "update", "replace", "unchanged", "remove", "refused"}
+    assert actions == {"create", "update", "replace", "unchanged", "remove", "refused", "skipped"}
     assert len(CASES) >= 40
 
 

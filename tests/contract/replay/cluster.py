@@ -16,7 +16,7 @@ from typing import Any
 from tests.contract.replay.answers import Answer, Answers, Body, error
 from tests.contract.replay.indices import Indices
 from tests.contract.replay.jobs import Transforms, Watches
-from tests.contract.replay.normal_forms import shown_template
+from tests.contract.replay.normal_forms import shown_role, shown_template
 
 _ILLEGAL = "illegal_argument_exception"
 Params = Mapping[str, str]
@@ -69,6 +69,8 @@ class Cluster:
         return [
             (r"GET /", lambda **_: self.answers("root")),
             (r"GET /_xpack", lambda **_: self.answers(f"xpack_{self._licence}")),
+            (r"POST /_security/user/_has_privileges", lambda **_: _may_do_all()),
+            (r"GET /_security/role", lambda **_: self._show_object("_security/role", "*")),
             (rf"GET /({kinds})/([^/]+)", self._show_object),
             (rf"PUT /({kinds})/([^/]+)", self._put_object),
             (rf"DELETE /({kinds})/([^/]+)", self._delete_object),
@@ -135,6 +137,8 @@ class Cluster:
         if kind == "_ilm/policy":
             frame = {"version": 1, "modified_date": "2026-11-25T02:13:43.227Z", "in_use_by": {}}
             return Answer(200, {one: {**frame, "policy": body["policy"]} for one, body in found.items()})
+        if kind == "_security/role":
+            return Answer(200, {one: shown_role(body) for one, body in found.items()})
         return Answer(200, copy.deepcopy(found))
 
     def _put_object(self, kind: str, name: str, *, body: Body, **_: Any) -> Answer:
@@ -178,6 +182,11 @@ class Cluster:
 
     def _put_transform(self, name: str, *, params: Params, body: Body) -> Answer:
         return self.transforms.put(name, body, validate=params.get("defer_validation") != "true")
+
+
+def _may_do_all() -> Answer:
+    asked = {"cluster": {"manage_security": True}, "index": {}, "application": {}}
+    return Answer(200, {"username": "admin", "has_all_requested": True, **asked})
 
 
 def _clock() -> Answer:

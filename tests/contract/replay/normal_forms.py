@@ -101,3 +101,10 @@ def shown_watch(node: Any, key: str = "") -> Any:
     if key == "index" and "op_type" in shown:
         shown["op_type"] = str(shown["op_type"]).upper()
     return shown
+
+
+def shown_role(role: Body) -> Body:
+    """A role as it is shown: defaults written down, and what the licence makes of it."""
+    indices = [{**one, "allow_restricted_indices": False} for one in role["indices"]]
+    more = {"applications": [], "run_as": [], "transient_metadata": {"enabled": True}}
+    return copy.deepcopy({**role, "indices": indices, **more})
