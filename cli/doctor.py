@@ -17,6 +17,7 @@ def command(
     lets nobody in.
     """
     import json
+    import shutil
 
     from cli.context import loaded_settings, open_engine
     from engine.errors import UsageError
@@ -35,7 +36,7 @@ def command(
     if format == "json":
         typer.echo(json.dumps(doctor_object(found, code), indent=2))
     else:
-        typer.echo(doctor_text(found, loaded.settings.engine.url))
+        typer.echo(doctor_text(found, loaded.settings.engine.url, width=shutil.get_terminal_size().columns))
     raise typer.Exit(code)
 
 

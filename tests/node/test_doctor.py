@@ -7,6 +7,8 @@ finding's own command or takes it back.
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -30,6 +32,7 @@ from shipping.reports import Reporting, report_document
 from shipping.shipper import Progress
 from tests.conftest import remove_namespace
 from tests.node.summaries import log_line, send_lines
+from tests.node.terminal import Terminal
 
 pytestmark = pytest.mark.node
 
@@ -93,6 +96,33 @@ def test_where_all_is_well_there_is_nothing_but_the_scheduler(engine: Engine, pa
     text = CliRunner().invoke(app, [*where, "doctor"]).stdout
     assert text.splitlines()[0] == "broken: no scheduler executes"
     assert f"    {finding['commands'][0]}" in text.splitlines()
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (200, 50)])
+def test_in_a_terminal_words_are_whole_and_commands_are_lines(
+    engine: Engine, patient: Settings, width: int, height: int
+) -> None:
+    command = f"{sys.executable} -m httpmon --url {engine.url} --namespace {NAMESPACE}"
+    terminal = Terminal(width, height, f"{command} doctor")
+    try:
+        lines = terminal.wait(lambda text: "ended with 7" in text)
+        assert lines[0] == "broken: no scheduler executes"
+        assert lines[1].startswith(
+            "    why: this engine does not run all transforms and watches itself, and no"
+        )
+        assert "httpmon scheduler runs" in " ".join(" ".join(lines).split())
+        assert max(len(line) for line in lines[:3]) <= min(width, 100)
+        assert f"    httpmon --url {engine.url} --namespace {NAMESPACE} scheduler" in lines
+    finally:
+        terminal.close()
+    terminal = Terminal(width, height, f"{command} status --utc | head -{height - 4}; echo shown")
+    try:
+        lines = terminal.wait(lambda text: "shown" in text and "status" in text)
+        assert lines[0].split() == ["status", "DEGRADED"]
+        assert "degraded: no scheduler executes" in lines
+    finally:
+        terminal.close()
 
 
 def test_nothing_is_installed(engine: Engine, settings: Settings) -> None:

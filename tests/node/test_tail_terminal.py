@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import sys
-import time
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -18,56 +13,12 @@ from engine.client import Engine
 from provisioning.settings import Settings
 from tests.node.counting_proxy import CountingProxy
 from tests.node.tail_indices import Hit, alert_operations, make_indices, send, summarise
+from tests.node.terminal import Terminal
 
 pytestmark = [
     pytest.mark.node,
     pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed"),
 ]
-
-REPOSITORY = Path(__file__).parents[2]
-DEADLINE_SECONDS = 60
-ENVIRONMENT = {
-    name: value for name, value in os.environ.items() if not name.startswith(("TMUX", "HTTPMON_"))
-} | {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
-
-
-class Terminal:
-    """A terminal of its own, with a command running in it."""
-
-    def __init__(self, width: int, height: int, command: str) -> None:
-        self._socket = f"httpmon-test-{uuid.uuid4().hex[:8]}"
-        self._tmux(
-            "-f", "/dev/null", "new-session", "-d", "-x", str(width), "-y", str(height), "sh", "-c",
-            f"{command}; echo ended with $?; exec cat",
-        )  # fmt: skip
-
-    def _tmux(self, *arguments: str) -> str:
-        done = subprocess.run(
-            ["tmux", "-L", self._socket, *arguments],
-            cwd=REPOSITORY, capture_output=True, text=True, timeout=30, check=True,
-            env=ENVIRONMENT,
-        )  # fmt: skip
-        return done.stdout
-
-    def press(self, *keys: str) -> None:
-        self._tmux("send-keys", *keys)
-
-    def resize(self, width: int, height: int) -> None:
-        self._tmux("resize-window", "-x", str(width), "-y", str(height))
-
-    def screen(self) -> list[str]:
-        return self._tmux("capture-pane", "-p").split("\n")
-
-    def wait(self, condition: Callable[[str], bool]) -> list[str]:
-        """The lines of the screen once it is as wanted."""
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while not condition("\n".join(lines := self.screen())):
-            assert time.monotonic() < deadline, "\n".join(lines)
-            time.sleep(0.05)
-        return lines
-
-    def close(self) -> None:
-        self._tmux("kill-server")
 
 
 @pytest.fixture
