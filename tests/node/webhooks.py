@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Receiver:
-    """What arrived, in order; with ``hold`` the answers are put off until ``let_go``."""
+    """What arrived, in order.
+
+    With ``hold`` the answers are put off until ``let_go``; each takes ``answer_seconds``.
+    """
 
     def __init__(self, port: int) -> None:
         self.port = port
         self.bodies: list[str] = []
         self.status = 200
+        self.answer_seconds = 0.0
         self._go = threading.Event()
         self._go.set()
 
@@ -28,6 +33,7 @@ class Receiver:
         """Keep a body; the status to answer with, in time."""
         self.bodies.append(body)
         self._go.wait(60)
+        time.sleep(self.answer_seconds)
         return self.status
 
 
