@@ -159,7 +159,8 @@ def measure(
     )
     if rules:
         print(
-            f"rules, which wait for summaries: p50 {quantile(rules, 0.5) * 1000:.0f} ms, p99 {quantile(rules, 0.99) * 1000:.0f} ms"
+            f"rules, which wait for summaries: p50 {quantile(rules, 0.5) * 1000:.0f} ms, "
+            f"p99 {quantile(rules, 0.99) * 1000:.0f} ms"
         )
     print(f"processor {used:.1f} % of a core; memory {present:.0f} MB, at most {peak:.0f} MB")
     good = (

@@ -35,8 +35,9 @@ _HISTORY_KEPT = "7d"
 _EXPIRE_SECONDS = 3600.0
 # After this long a run that waits for summaries is told of.
 _PATIENCE = timedelta(seconds=30)
-# Runs are mostly waiting for the engine; one that hangs must not keep the others from starting.
-_THREADS = 8
+# Runs are mostly waiting for the engine. Watches are often due at the same instant, and each should start at
+# its time; and some that hang must not keep the others from starting.
+_THREADS = 32
 
 # Up to which instant an index is summarised; None while that is unknown.
 Passed = Callable[[str], datetime | None]
