@@ -23,7 +23,7 @@ from engine.client import Engine
 from engine.connection import Connection
 from localnode.node import LocalNode
 from provisioning.settings import EngineSettings, Settings
-from tests.e2e.processes import Httpmon
+from tests.e2e.processes import Httpmon, await_that
 from tests.node.chaos import Chaos
 from tests.node.webhooks import receiving
 
@@ -46,7 +46,7 @@ def main() -> int:
                 pid = node.status().pid
                 if pid is not None:
                     os.kill(pid, signal.SIGKILL)
-                    node.stop()  # waits until it is gone
+                    await_that(lambda: not node.status().running, "the killed node is gone")
                 node.start()
 
             try:
