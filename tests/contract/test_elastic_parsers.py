@@ -20,6 +20,7 @@ import pytest
 
 from engine.capabilities import Capabilities, assumed_capabilities
 from provisioning.rendering import render_all
+from provisioning.requests import UPDATABLE
 from provisioning.settings import RetentionSettings, Settings
 from tests.contract.elastic.comparison import dropped
 from tests.contract.elastic.mutations import misspelt
@@ -167,6 +168,40 @@ def test_all_that_provisioning_sends_is_understood(version: str, judges: Judges)
 
 def test_a_misspelt_field_in_what_provisioning_sends_is_refused(version: str, judges: Judges) -> None:
     assert unnoticed(judges, sent(version)) == []
+
+
+def test_what_changes_of_a_transform_is_understood(version: str, judges: Judges) -> None:
+    updates = [
+        Example(
+            "transform_update",
+            one.name,
+            {key: one.body[key] for key in UPDATABLE if key in one.body},
+            one.origin,
+        )
+        for one in sent(version)
+        if one.kind == "transform"
+    ]
+    assert refusals(judges, updates) == []
+    # Elasticsearch itself takes anything there; of a whole transform the client's model looks at it, too.
+    assert [one for one in unnoticed(judges, updates) if not one.endswith(": sync.time.delay")] == []
+
+
+def test_what_a_real_elasticsearch_took_is_not_refused(judges: Judges, shared_folder: Path) -> None:
+    folder = shared_folder / "recordings" / "elasticsearch-8.10"
+    bodies = {
+        kind: json.loads((folder / "examples" / f"{file}.json").read_text(encoding="utf-8"))
+        for kind, file in (
+            ("watch", "watch_high_traffic"),
+            ("index_template", "template"),
+            ("pipeline", "pipeline"),
+        )
+    }
+    shown = json.loads((folder / "transform" / "lifecycle" / "get.json").read_text(encoding="utf-8"))
+    by_server = ("id", "version", "create_time")
+    transform = {key: value for key, value in shown["transforms"][0].items() if key not in by_server}
+    bodies["transform"] = transform
+    examples = [part for kind, body in bodies.items() for part in parts(kind, "recorded", body, "recordings")]
+    assert refusals(judges, examples) == []
 
 
 def test_all_that_the_docs_and_the_stacks_show_is_understood(judges: Judges) -> None:

@@ -20,7 +20,7 @@ import pytest
 from cli.app import run
 from engine.client import Engine
 from engine.connection import Connection
-from engine.errors import EngineError, NotPermitted
+from engine.errors import Conflict, EngineError, NotFound, NotPermitted, RequestRefused
 from tests.contract.replay.answers import Answer, Answers, made, recorded
 from tests.contract.replay.cluster import Cluster
 from tests.contract.replay.rest_api import problem
@@ -426,3 +426,29 @@ def test_a_request_that_no_elasticsearch_has_would_be_seen() -> None:
     assert (
         problem("POST", "/_transform/a/_halt", set()) == "POST /_transform/a/_halt: there is no such request"
     )
+
+
+def test_every_recorded_refusal_is_one_line_in_elastics_words(shared_folder: Path) -> None:
+    folder = shared_folder / "recordings" / "elasticsearch-8.10"
+    refusals = {file: body for file in sorted(folder.rglob("*.json")) if (body := refusal_in(file))}
+    assert len(refusals) > 30
+    kinds = {401: NotPermitted, 403: NotPermitted, 404: NotFound, 409: Conflict}
+    with ReplayServer(Cluster(made("8.10.4"))) as serving, Engine(Connection(serving.url)) as engine:
+        for file, body in refusals.items():
+            serving.cluster.faults["GET /_transform/any"] = Answer(body["status"], body)
+            with pytest.raises(RequestRefused) as caught:
+                engine.request("GET", "/_transform/any")
+            assert type(caught.value) is kinds.get(body["status"], RequestRefused), file
+            told = str(caught.value)
+            assert "no reason given" not in told, file
+            if isinstance(body["error"], dict) and body["status"] != 403:
+                assert str(body["error"]["reason"]) in told, file
+
+
+def refusal_in(file: Path) -> dict[str, Any] | None:
+    """The error that a recording holds, if it does."""
+    try:
+        body = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:  # one document a line
+        return None
+    return body if isinstance(body, dict) and "error" in body and "status" in body else None

@@ -14,8 +14,9 @@ def dropped(given: Any, understood: Any, path: str = "") -> Iterator[str]:
     if isinstance(given, Mapping) and isinstance(understood, Mapping):
         for key, value in given.items():
             place = f"{path}.{key}" if path else key
-            if key in understood:
-                yield from dropped(value, understood[key], place)
+            name = "aggregations" if key == "aggs" and key not in understood else key
+            if name in understood:
+                yield from dropped(value, understood[name], place)
             else:
                 yield place
     elif isinstance(given, list) and isinstance(understood, list) and len(given) == len(understood):

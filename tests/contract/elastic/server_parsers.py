@@ -28,6 +28,7 @@ _LIFECYCLE_ACTIONS = (
 # Field types of such modules, by the type in the server that takes all of their parameters but the named.
 _TYPES_OF_MODULES = {
     "constant_keyword": ("keyword", ("value",)),
+    "match_only_text": ("text", ()),
     "wildcard": ("keyword", ()),
     "version": ("keyword", ()),
     "scaled_float": ("float", ("scaling_factor",)),
@@ -63,6 +64,7 @@ class ServerParsers:
             "search": self._search,
             "script": self._script,
             "transform": self._transform,
+            "transform_update": self._transform_update,
         }
 
     def refusal(self, kind: str, name: str, body: Body) -> str | None:
@@ -78,10 +80,16 @@ class ServerParsers:
 
     def _transform(self, name: str, body: Body) -> None:
         transforms = _java(f"{_TRANSFORMS}.TransformConfig")
-        # Since 9.5 it asks whether projects may be searched across.
-        single = [_java(f"{_TRANSFORMS}.TransformParsingContext")(False)] if self._version >= (9, 0) else []
-        config = transforms.fromXContent(self._parser(body), name, False, *single)
+        config = transforms.fromXContent(self._parser(body), name, False, *self._single_project())
         _raise_problems(config.validate(None))
+
+    def _transform_update(self, _name: str, body: Body) -> None:
+        updates = _java(f"{_TRANSFORMS}.TransformConfigUpdate")
+        updates.fromXContent(self._parser(body), *self._single_project())
+
+    def _single_project(self) -> list[Any]:
+        """What parsers of transforms ask since 9.5: whether projects may be searched across."""
+        return [_java(f"{_TRANSFORMS}.TransformParsingContext")(False)] if self._version >= (9, 0) else []
 
     def _component_template(self, _name: str, body: Body) -> None:
         template = _java("cluster.metadata.ComponentTemplate").parse(self._parser(body))
