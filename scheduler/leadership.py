@@ -161,9 +161,7 @@ class Leadership:
             self._after_conflict(begun)
             return
         if step == "take":
-            self.absent = False
-        """Whether there is no store: nothing is installed."""
-        self.handed_over_at = lease.renewed_at if lease is not None else None
+            self.handed_over_at = lease.renewed_at if lease is not None else None
         self._hold(written, begun)
 
     def _after_conflict(self, begun: float) -> None:
