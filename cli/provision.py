@@ -43,13 +43,17 @@ def command(
 ) -> None:
     """Install or update everything httpmon needs in the cluster; a second run changes nothing."""
     from cli.context import loaded_settings, open_engine, open_kibana
+    from cli.logs import tell
     from engine.errors import EXIT_PLAN_HAS_CHANGES
     from provisioning.installation import plan_installation, provision
     from provisioning.minimum import refuse_old
     from provisioning.steps import Options
+    from provisioning.templates import overriding_templates
 
     loaded = loaded_settings(context, assignments=assignments, executor=executor)
     options = Options(force=force, prune=prune, repair=repair)
+    for template in overriding_templates(loaded.settings.packs):
+        tell(f"{template.path} takes the place of {template.overrides}")
     with open_engine(loaded) as engine, open_kibana(loaded) as kibana:
         if not allow_old:
             refuse_old(engine.capabilities())

@@ -84,6 +84,11 @@ def find_templates(packs: Sequence[Path] = ()) -> list[Template]:
     return [template for template in _found(packs) if template.kind not in _DESCRIPTIONS]
 
 
+def overriding_templates(packs: Sequence[Path]) -> list[Template]:
+    """Templates that take the place of others, of every kind. Raises as ``find_templates`` does."""
+    return [template for template in _found(packs) if template.overrides is not None]
+
+
 def _found(packs: Sequence[Path]) -> list[Template]:
     found: dict[tuple[Kind, str], Template] = {}
     for pack in (BUILT_IN_PACK, *packs):

@@ -12,6 +12,7 @@ from engine.capabilities import Capabilities, assumed_capabilities
 from engine.errors import HttpmonError, SettingsError, TemplateError
 from provisioning.rendering import Rendered, render_all
 from provisioning.settings import Settings
+from provisioning.templates import overriding_templates
 
 ELASTICSEARCH = assumed_capabilities("elasticsearch")
 OPENSEARCH = assumed_capabilities("opensearch")
@@ -97,6 +98,8 @@ def test_a_later_pack_overrides_and_both_files_are_known(tmp_path: Path) -> None
     one = next(one for one in render_all(settings, OPENSEARCH) if one.stem == "my_rule")
     assert one.body == {"from": "two"}
     assert one.overrides == tmp_path / "one" / "watchers" / "my_rule.json.j2"
+    (told,) = overriding_templates(settings.packs)
+    assert (told.path, told.overrides) == (one.source, one.overrides)
 
 
 def test_a_file_that_is_no_template_is_refused(tmp_path: Path) -> None:
