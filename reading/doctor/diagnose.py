@@ -164,7 +164,7 @@ def _privileges(findable: Findable, remedies: Remedies) -> Iterator[Finding]:
         yield Finding(
             "privileges",
             "degraded",
-            f"{len(findable.refused)} questions were refused: {findable.refused[0]}",
+            f"questions that were refused: {len(findable.refused)}, the first {findable.refused[0]}",
             "this account lacks the privilege that the engine names; what it guards was not looked at",
             (who,),
         )

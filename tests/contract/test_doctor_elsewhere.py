@@ -83,6 +83,7 @@ def test_a_licence_that_ended_or_soon_will(server: ReplayServer, cluster: Sick) 
 
 def test_privileges_that_are_missing(server: ReplayServer, cluster: Sick) -> None:
     held = {
+        "has_all_requested": False,
         "cluster": {"manage_index_templates": False, "manage_ingest_pipelines": True, "monitor": True,
                     "manage_transform": True, "manage_watcher": True},
         "index": {
@@ -109,7 +110,8 @@ def test_questions_that_are_refused(server: ReplayServer, cluster: Sick) -> None
     cluster.always["GET /_cluster/settings"] = Answer(403, body)
     code, findings = doctor(server.url)
     assert code == 6
-    assert reason in findings["privileges"][0]["symptom"]
+    refused = "GET /_cluster/settings: 403 user reader may not cluster:monitor/settings"
+    assert refused in findings["privileges"][0]["symptom"]
 
 
 def test_an_account_that_is_not_known(server: ReplayServer, cluster: Sick) -> None:

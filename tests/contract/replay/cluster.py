@@ -69,7 +69,7 @@ class Cluster:
         return [
             (r"GET /", lambda **_: self.answers("root")),
             (r"GET /_xpack", lambda **_: self.answers(f"xpack_{self._licence}")),
-            (r"POST /_security/user/_has_privileges", lambda **_: _may_do_all()),
+            (r"POST /_security/user/_has_privileges", lambda body, **_: _may_do_all(body)),
             (r"GET /_security/role", lambda **_: self._show_object("_security/role", "*")),
             (rf"GET /({kinds})/([^/]+)", self._show_object),
             (rf"PUT /({kinds})/([^/]+)", self._put_object),
@@ -184,9 +184,16 @@ class Cluster:
         return self.transforms.put(name, body, validate=params.get("defer_validation") != "true")
 
 
-def _may_do_all() -> Answer:
-    asked = {"cluster": {"manage_security": True}, "index": {}, "application": {}}
-    return Answer(200, {"username": "admin", "has_all_requested": True, **asked})
+def _may_do_all(asked: Body) -> Answer:
+    held = {
+        "cluster": dict.fromkeys(asked.get("cluster", ()), True),
+        "index": {
+            name: dict.fromkeys(one["privileges"], True)
+            for one in asked.get("index", ())
+            for name in one["names"]
+        },
+    }
+    return Answer(200, {"username": "admin", "has_all_requested": True, **held, "application": {}})
 
 
 def _clock() -> Answer:
