@@ -23,9 +23,9 @@ from tests.conftest import remove_namespace
 from tests.node.access_log import essence, flat, install_access, simulated
 
 FOLDER = Path(__file__).parents[1] / "golden" / "formats"
-LOGS = sorted(path.stem for path in FOLDER.glob("*.log"))
+LOGS = sorted(path.stem for path in FOLDER.glob("*.lines"))
 # Logs of other names than their formats.
-FAMILY = FORMATS | {"csv_columns": "access_csv", "mixed": None}
+FAMILY = FORMATS | {"mixed": None}
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def essences(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", LOGS)
 def test_each_line_becomes_its_document(engine: Engine, access: Settings, name: str) -> None:
-    lines = sent((FOLDER / f"{name}.log").read_bytes())
+    lines = sent((FOLDER / f"{name}.lines").read_bytes())
     expected = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     made = essences(simulated(engine, access, "access", lines))
     wrong = [
@@ -70,7 +70,7 @@ def test_each_line_becomes_its_document(engine: Engine, access: Settings, name: 
 @pytest.mark.parametrize("name", [name for name in LOGS if FAMILY[name]])
 def test_the_familys_pipeline_makes_the_same_hits(engine: Engine, access: Settings, name: str) -> None:
     """But for lines that are not of the family: these are errors in its pipeline."""
-    lines = sent((FOLDER / f"{name}.log").read_bytes())
+    lines = sent((FOLDER / f"{name}.lines").read_bytes())
     expected = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     made = essences(simulated(engine, access, str(FAMILY[name]), lines))
     hits = 0
@@ -86,7 +86,7 @@ def test_the_familys_pipeline_makes_the_same_hits(engine: Engine, access: Settin
 def test_every_log_has_its_lines(access: Settings) -> None:
     for name in FORMATS:
         if name not in ("auto", "json"):
-            assert len(sent((FOLDER / f"{name}.log").read_bytes())) >= 20, name
+            assert len(sent((FOLDER / f"{name}.lines").read_bytes())) >= 20, name
 
 
 def test_what_a_sender_says_of_a_line_is_taken_out_again(engine: Engine, access: Settings) -> None:

@@ -73,7 +73,7 @@ def test_totals_stay_when_raw_documents_and_buckets_expire(
 ) -> None:
     names = expiring.names
     now = engine.now()
-    lines = [log_line(now - timedelta(hours=2, seconds=n), f"/{n % 3}") for n in range(40)]
+    lines = [log_line(now - timedelta(hours=6, seconds=n), f"/{n % 3}") for n in range(40)]
     late = [log_line(now - timedelta(days=400, seconds=n), "/old") for n in range(7)]
     send_lines(engine, expiring, lines + late)
     summarise(engine, expiring, service)
@@ -85,7 +85,7 @@ def test_totals_stay_when_raw_documents_and_buckets_expire(
     done = retention.turn(uppers, now + timedelta(hours=2))
     assert [line.split(" goes on")[0] for line in done] == [names.raw]
     assert retention.turn(uppers, now + timedelta(hours=2)) == [], "an empty index is the newest one already"
-    send_lines(engine, expiring, [log_line(now - timedelta(minutes=90), "/1")] * 5, first=100)
+    send_lines(engine, expiring, [log_line(now - timedelta(minutes=330), "/1")] * 5, first=100)
     later = now + timedelta(hours=5)
     not_seen = [*uppers[1:], now - timedelta(days=1)]
     assert [line for line in retention.turn(not_seen, later) if line.startswith("removed")] == []
@@ -101,7 +101,7 @@ def test_totals_stay_when_raw_documents_and_buckets_expire(
     # Another line of an hour whose raw documents are gone; then the buckets themselves go.
     send_lines(engine, expiring, [log_line(now - timedelta(seconds=30), "/2")], first=200)
     summarise(engine, expiring, service)
-    keep_buckets_for(engine, expiring, "1h")
+    keep_buckets_for(engine, expiring, "4h")
     summarise(engine, expiring, service)
     assert count(engine, names.traffic) == 1
     assert overall(engine, expiring) == 53
