@@ -139,7 +139,7 @@ class Chaos:
         lines = [line(moment) for moment in times]
         for first in range(0, len(lines), 2000):
             send_lines(self._engine, self._settings, lines[first : first + 2000], first=first)
-        # Lines of the past are late ones to a checkpoint that ends among them: the rule would decide by a part.
+        # Lines that a checkpoint ends among would come late to a rule that has decided by a part of them.
         sent, delay = self._engine.now(), duration_seconds(self._settings.summaries.delay)
         await_that(lambda: (self._engine.now() - sent).total_seconds() > delay, "all lines can be summarised")
         self._let_the_rule_have_run_at(start + EVALUATION_DELAY)

@@ -118,8 +118,12 @@ def test_what_fails_is_recorded_and_shown_and_the_others_go_on(
     assert len(receiver.bodies) == len(runs)
     assert {run["result"]["actions"][0]["status"] for run in runs} == {"failure"}
 
-    tick = read_tick(engine, settings.names, Question(end=datetime(2026, 1, 1, tzinfo=UTC)))
-    assert set(tick.failing) == failing
+    question = Question(end=datetime(2026, 1, 1, tzinfo=UTC))
+    await_that(
+        lambda: set(read_tick(engine, settings.names, question).failing) == failing,
+        "tail tells of the watches that fail",
+        seconds=30,
+    )
     told = {
         finding.what.split()[1].rstrip(":"): finding
         for finding in findings(read_installation(engine, settings))
