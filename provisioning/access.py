@@ -3,56 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, model_validator
 
 from engine.connection import Connection
 from provisioning.setting_types import Duration, Secret, SettingsGroup, Url, duration_seconds
 
 
-class _Credentials(Protocol):
-    @property
-    def username(self) -> str | None: ...
-    @property
-    def password(self) -> SecretStr | None: ...
-    @property
-    def api_key(self) -> SecretStr | None: ...
+class AccessSettings(SettingsGroup):
+    """Where a server is, and how to get in; each server has its own ``url`` and ``request_timeout``."""
 
-
-def refuse_two_ways_in(given: _Credentials) -> None:
-    """Raise ValueError for credentials that are half or twice there."""
-    if given.api_key is not None and given.username is not None:
-        raise ValueError("give either api_key or username and password, not both")
-    if (given.username is None) != (given.password is None):
-        raise ValueError("username and password belong together")
-
-
-class KibanaSettings(SettingsGroup):
-    """Kibana, where provision puts dashboards; nothing of it is asked while there is no URL."""
-
-    url: Url | None = Field(None, description="where Kibana is; unset: nothing is done there")
-    space: Annotated[str, Field(pattern=r"^[a-z0-9_\-]+$")] = Field(
-        "default", description="the id of the space for data views, sessions and dashboards"
-    )
+    url: Url | None = Field(None, description="where the server is")
     username: str | None = Field(None, description="user for basic authentication")
     password: Secret = Field(None, description="that user's password")
     api_key: Secret = Field(None, description="an API key in its encoded form, instead of user and password")
     ca_file: Path | None = Field(None, description="PEM file of a private certificate authority")
     insecure: bool = Field(False, description="accept any certificate")
-    request_timeout: Duration = Field("60s", description="how long one request may take")
+    request_timeout: Duration = Field("30s", description="how long one request may take")
 
     @model_validator(mode="after")
-    def _one_way_in(self) -> KibanaSettings:
-        refuse_two_ways_in(self)
+    def _one_way_in(self) -> Self:
+        if self.api_key is not None and self.username is not None:
+            raise ValueError("give either api_key or username and password, not both")
+        if (self.username is None) != (self.password is None):
+            raise ValueError("username and password belong together")
         return self
 
-    def connection(self) -> Connection | None:
-        """The same as plain values for ``engine.kibana.Kibana``; None without a URL."""
-        if self.url is None:
-            return None
+    def connection_to(self, url: str) -> Connection:
+        """The same as plain values."""
         return Connection(
-            url=self.url,
+            url=url,
             username=self.username,
             password=self.password.get_secret_value() if self.password else None,
             api_key=self.api_key.get_secret_value() if self.api_key else None,
@@ -60,3 +41,17 @@ class KibanaSettings(SettingsGroup):
             verify_certificates=not self.insecure,
             request_timeout_seconds=duration_seconds(self.request_timeout),
         )
+
+
+class KibanaSettings(AccessSettings):
+    """Kibana, where provision puts dashboards; nothing of it is asked while there is no URL."""
+
+    url: Url | None = Field(None, description="where Kibana is; unset: nothing is done there")
+    space: Annotated[str, Field(pattern=r"^[a-z0-9_\-]+$")] = Field(
+        "default", description="the id of the space for data views, sessions and dashboards"
+    )
+    request_timeout: Duration = Field("60s", description="how long one request may take")
+
+    def connection(self) -> Connection | None:
+        """The same as plain values for ``engine.kibana.Kibana``; None without a URL."""
+        return None if self.url is None else self.connection_to(self.url)

@@ -11,7 +11,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -35,11 +35,11 @@ from pydantic_settings import SettingsError as PydanticSettingsError
 
 from engine.connection import Connection
 from engine.errors import SettingsError
-from provisioning.access import KibanaSettings, refuse_two_ways_in
+from provisioning.access import AccessSettings, KibanaSettings
 from provisioning.accounts import EmailAccount, PagerDutyAccount, SlackAccount
 from provisioning.names import DEFAULT_NAMESPACE, Names
 from provisioning.own_formats import FormatName, FormatSettings
-from provisioning.setting_types import Duration, Kept, Secret, SettingsGroup, Url, Zone
+from provisioning.setting_types import Duration, Kept, SettingsGroup, Url, Zone
 from provisioning.setting_types import duration_seconds as duration_seconds
 
 CONFIG_FILE = "httpmon.toml"
@@ -66,37 +66,18 @@ def _listed(value: object) -> object:
     return value
 
 
-class EngineSettings(SettingsGroup):
+class EngineSettings(AccessSettings):
     """The cluster."""
 
     url: Url = Field(
         "http://127.0.0.1:9200", description="where the cluster is; the local node's where one runs"
     )
-    username: str | None = Field(None, description="user for basic authentication")
-    password: Secret = Field(None, description="that user's password")
-    api_key: Secret = Field(None, description="an API key in its encoded form, instead of user and password")
-    ca_file: Path | None = Field(None, description="PEM file of a private certificate authority")
-    insecure: bool = Field(False, description="accept any certificate")
     request_timeout: Duration = Field("30s", description="how long one request may take")
     max_retries: Annotated[int, Field(ge=0, le=20)] = Field(3, description="further attempts of a request")
 
-    @model_validator(mode="after")
-    def _one_way_in(self) -> EngineSettings:
-        refuse_two_ways_in(self)
-        return self
-
     def connection(self) -> Connection:
         """The same as plain values for ``engine.client.Engine``."""
-        return Connection(
-            url=self.url,
-            username=self.username,
-            password=self.password.get_secret_value() if self.password else None,
-            api_key=self.api_key.get_secret_value() if self.api_key else None,
-            ca_file=self.ca_file,
-            verify_certificates=not self.insecure,
-            request_timeout_seconds=duration_seconds(self.request_timeout),
-            max_retries=self.max_retries,
-        )
+        return replace(self.connection_to(self.url), max_retries=self.max_retries)
 
 
 class SummarySettings(SettingsGroup):
