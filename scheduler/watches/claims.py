@@ -14,9 +14,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from engine.client import Engine
-from engine.errors import Conflict, EngineError, NotFound
+from engine.errors import Conflict, EngineError
 from provisioning.names import Names
 from scheduler.watches.definition import Action
+from scheduler.watches.expiry import remove_matching
 from scheduler.watches.instants import for_documents, millisecond_text
 from scheduler.watches.run import Run
 
@@ -77,15 +78,7 @@ class Claims:
     def expire(self) -> None:
         """Remove what has expired in the store: claims that nobody can ask for any more; without waiting."""
         over = {"range": {"expires_at": {"lt": millisecond_text(self._clock())}}}
-        try:
-            self._engine.request(
-                "POST",
-                f"/{self._store}/_delete_by_query",
-                body={"query": over},
-                params={"conflicts": "proceed", "wait_for_completion": False},
-            )
-        except NotFound:
-            return
+        remove_matching(self._engine, self._store, over)
 
     def _path(self, operation: str, key: str) -> str:
         return f"/{self._store}/{operation}/{urllib.parse.quote(key, safe='')}"

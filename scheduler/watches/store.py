@@ -13,6 +13,7 @@ from engine.errors import EngineUnreachable, NotFound
 from provisioning.names import Names
 from scheduler.definitions import stored_definitions
 from scheduler.watches.execution import Outcome
+from scheduler.watches.expiry import remove_matching
 from scheduler.watches.history import record_id, with_failed_writes
 from scheduler.watches.instants import millisecond_text, parse_instant
 from scheduler.watches.run import Write
@@ -97,15 +98,7 @@ class WatchStore:
     def expire_history(self, older_than: str) -> None:
         """Remove the records of runs that are older, ``7d``, without waiting for it."""
         old = {"range": {"@timestamp": {"lt": f"now-{older_than}"}}}
-        try:
-            self._engine.request(
-                "POST",
-                f"/{self._history}/_delete_by_query",
-                body={"query": old},
-                params={"conflicts": "proceed", "wait_for_completion": False},
-            )
-        except NotFound:
-            return
+        remove_matching(self._engine, self._history, old)
 
     def set_active(self, identifier: str, active: bool) -> None:
         """Let the scheduler run a watch at its times, or not. Raises NotFound."""
