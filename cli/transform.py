@@ -48,18 +48,14 @@ def list_command(
     format: Annotated[str, typer.Option(help="table or json.")] = "table",  # noqa: A002
 ) -> None:
     """Print each transform: its state, checkpoints, progress, and how many seconds it is behind."""
-    import json
-    from dataclasses import asdict
-
-    from tabulate import tabulate
+    from cli.status_list import print_statuses
 
     with _opened(context) as (_, control):
         statuses = control.statuses()
-    if format == "json":
-        typer.echo(json.dumps([asdict(status) for status in statuses], indent=2))
-        return
-    rows = [
-        (
+    print_statuses(
+        statuses,
+        format,
+        row=lambda one: (
             one.identifier,
             one.state,
             one.checkpoint,
@@ -67,12 +63,10 @@ def list_command(
             "-" if one.lag_seconds is None else f"{one.lag_seconds:.1f} s",
             one.documents,
             one.reason,
-        )
-        for one in statuses
-    ]
-    headers = ("transform", "state", "checkpoint", "progress", "lag", "documents", "trouble")
-    align = ("left", "left", "right", "right", "right", "right", "left")
-    typer.echo(tabulate(rows, headers=headers, colalign=align if rows else None, disable_numparse=True))
+        ),
+        headers=("transform", "state", "checkpoint", "progress", "lag", "documents", "trouble"),
+        align=("left", "left", "right", "right", "right", "right", "left"),
+    )
 
 
 @app.command()

@@ -26,29 +26,23 @@ def list_command(
     format: Annotated[str, typer.Option(help="table or json.")] = "table",  # noqa: A002
 ) -> None:
     """Print each watch: whether it is active, when it ran last and what came of it."""
-    import json
-    from dataclasses import asdict
-
-    from tabulate import tabulate
+    from cli.status_list import print_statuses
 
     with _opened(context) as (_, control):
         statuses = control.statuses()
-    if format == "json":
-        typer.echo(json.dumps([asdict(status) for status in statuses], indent=2))
-        return
-    rows = [
-        (
+    print_statuses(
+        statuses,
+        format,
+        row=lambda one: (
             one.identifier,
             "active" if one.active else "deactivated",
             one.last or "never",
             one.state or "-",
             ", ".join(one.acknowledged) or "-",
             "-" if one.skipped is None else one.skipped,
-        )
-        for one in statuses
-    ]
-    headers = ("watch", "active", "last run", "state", "acknowledged", "skipped")
-    typer.echo(tabulate(rows, headers=headers, disable_numparse=True))
+        ),
+        headers=("watch", "active", "last run", "state", "acknowledged", "skipped"),
+    )
 
 
 @app.command()
