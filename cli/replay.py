@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from cli.shipping_run import LogFormat, Timezone
+
 
 def command(
     context: typer.Context,
@@ -14,14 +16,8 @@ def command(
         typer.Argument(metavar="FILE...", help="Old logs, one after the other; - reads standard input."),
     ],
     speed: Annotated[float, typer.Option(min=0.001, help="How many times faster than it was written.")] = 1.0,
-    log_format: Annotated[
-        str | None,
-        typer.Option(help="Format of the logs, instead of telling it by each line.", show_default=False),
-    ] = None,
-    timezone: Annotated[
-        str | None,
-        typer.Option(help="Of dates that name none, as Europe/Berlin or +02:00.", show_default=False),
-    ] = None,
+    log_format: LogFormat = None,
+    timezone: Timezone = None,
 ) -> None:
     """Send an old log as if it happened now: order and gaps are kept, times are new."""
     from cli.context import loaded_settings

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from cli.shipping_run import LogFormat, Timezone
+
 
 def command(
     context: typer.Context,
@@ -21,14 +23,8 @@ def command(
     from_end: Annotated[
         bool, typer.Option("--from-end", help="Leave out what the files hold at the first start.")
     ] = False,
-    log_format: Annotated[
-        str | None,
-        typer.Option(help="Format of the logs, instead of telling it by each line.", show_default=False),
-    ] = None,
-    timezone: Annotated[
-        str | None,
-        typer.Option(help="Of dates that name none, as Europe/Berlin or +02:00.", show_default=False),
-    ] = None,
+    log_format: LogFormat = None,
+    timezone: Timezone = None,
     stats: Annotated[bool, typer.Option("--stats", help="Say every 10 seconds where it stands.")] = False,
 ) -> None:
     """Follow log files, through rotation and restarts, and send every line exactly once."""

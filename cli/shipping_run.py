@@ -5,7 +5,9 @@ from __future__ import annotations
 import signal
 from contextlib import contextmanager
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -16,6 +18,17 @@ if TYPE_CHECKING:
     from shipping.delivery import DeliveryOptions
     from shipping.formats import FormatOptions
     from shipping.shipper import Progress
+
+
+# Options of every command that ships.
+LogFormat = Annotated[
+    str | None,
+    typer.Option(help="Format of the logs, instead of telling it by each line.", show_default=False),
+]
+Timezone = Annotated[
+    str | None,
+    typer.Option(help="Of dates that name none, as Europe/Berlin or +02:00.", show_default=False),
+]
 
 
 def run_shipper(
