@@ -8,7 +8,6 @@ nothing else can be set: a name that no template asks for is refused with the cl
 
 from __future__ import annotations
 
-import difflib
 import json
 import traceback
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from engine.capabilities import Capabilities
 from engine.errors import SettingsError, TemplateError
+from engine.spelling import closest_hint
 from provisioning.executors import choose_executors
 from provisioning.names import Names
 from provisioning.retention import retention_for, rollover_age
@@ -325,16 +325,9 @@ def _refuse_unknown_parameters(given: Mapping[str, Mapping[str, Any]], rendered:
         known.setdefault(one.stem, set()).update(parameter.name for parameter in one.parameters)
     for stem, parameters in given.items():
         if stem not in known:
-            raise SettingsError(f"parameters.{stem}: there is no such template{_closest(stem, known)}")
+            raise SettingsError(f"parameters.{stem}: there is no such template{closest_hint(stem, known)}")
         for name in parameters:
             if name not in known[stem]:
-                raise SettingsError(
-                    f"parameters.{stem}.{name}: {stem} has no such parameter{_closest(name, known[stem])}"
-                )
-
-
-def _closest(name: str, known: Mapping[str, Any] | set[str]) -> str:
-    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.4)
-    if close:
-        return f"; did you mean {close[0]}?"
-    return f"; it has {', '.join(sorted(known))}" if known and isinstance(known, set) else ""
+                there = ", ".join(sorted(known[stem]))
+                hint = closest_hint(name, known[stem], f"; it has {there}" if there else "")
+                raise SettingsError(f"parameters.{stem}.{name}: {stem} has no such parameter{hint}")

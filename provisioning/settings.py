@@ -5,12 +5,11 @@ They are read once, validated, and frozen. ``load_settings`` also tells where ea
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -35,6 +34,7 @@ from pydantic_settings import SettingsError as PydanticSettingsError
 
 from engine.connection import Connection
 from engine.errors import SettingsError
+from engine.spelling import closest_hint
 from provisioning.access import AccessSettings, KibanaSettings
 from provisioning.accounts import EmailAccount, PagerDutyAccount, SlackAccount
 from provisioning.names import DEFAULT_NAMESPACE, Names
@@ -361,7 +361,7 @@ def _read_environment() -> dict[str, Any]:
     known = {environment_variable(name): name for name in known_names()}
     for variable in sorted(os.environ):
         if variable.startswith(ENVIRONMENT_PREFIX) and variable not in known:
-            raise SettingsError(f"{variable}: there is no such setting{_did_you_mean(variable, known)}")
+            raise SettingsError(f"{variable}: there is no such setting{closest_hint(variable, known)}")
     try:
         return dict(EnvSettingsSource(Settings)())
     except PydanticSettingsError as error:
@@ -376,13 +376,8 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
     )
     where = f"{name} ({origin})" if name and origin else name or "settings"
     if problem["type"] == "extra_forbidden":
-        return f"{where}: there is no such setting{_did_you_mean(name, known_names())}"
+        return f"{where}: there is no such setting{closest_hint(name, known_names())}"
     return f"{where}: {problem['msg'].removeprefix('Value error, ')}"
-
-
-def _did_you_mean(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 class ShownSetting(NamedTuple):

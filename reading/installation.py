@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
 from engine.errors import EXIT_BROKEN, EXIT_DEGRADED, EXIT_DONE
+from reading.printable import some_of
 from reading.shippers import ShipperState
 
 Level = Literal["ok", "degraded", "broken"]
@@ -189,10 +190,10 @@ def _object_findings(installation: Installation) -> Iterable[Finding]:
         yield Finding("broken", "nothing is installed", "httpmon provision")
         return
     if missing:
-        yield Finding("broken", f"missing: {_some(missing)}", "httpmon provision")
+        yield Finding("broken", f"missing: {some_of(missing)}", "httpmon provision")
     if changed:
         mend = "httpmon provision --check shows what differs, httpmon provision mends it"
-        yield Finding("degraded", f"not as rendered: {_some(changed)}", mend)
+        yield Finding("degraded", f"not as rendered: {some_of(changed)}", mend)
 
 
 def _data_findings(installation: Installation) -> Iterable[Finding]:
@@ -230,10 +231,10 @@ def _transform_findings(installation: Installation) -> Iterable[Finding]:
     never = [one.identifier for one in running if one.lag_seconds is None]
     behind = [one for one in running if (one.lag_seconds or 0.0) > lag_limit(one.identifier)]
     if never:
-        yield Finding("degraded", f"never ran: {_some(never)}", runner)
+        yield Finding("degraded", f"never ran: {some_of(never)}", runner)
     if behind:
         most = max(one.lag_seconds or 0.0 for one in behind)
-        names = _some([one.identifier for one in behind])
+        names = some_of([one.identifier for one in behind])
         yield Finding("degraded", f"up to {most:.0f} s behind: {names}", runner)
 
 
@@ -298,8 +299,3 @@ def watch_is_late(watch: WatchState, now: datetime) -> bool:
 def lag_limit(identifier: str) -> float:
     """From how many seconds on a transform is behind, by its id."""
     return next(limit for mark, limit in _LAG_LIMITS if mark in identifier)
-
-
-def _some(names: Sequence[str], most: int = 3) -> str:
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

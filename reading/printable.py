@@ -8,6 +8,7 @@ make one name look like another (CVE-2021-42574).
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 
 # Control, format (bidirectional overrides, zero-width), surrogate, private use and unassigned characters,
 # line and paragraph separators: what a terminal may act upon, or cannot show (Unicode general categories).
@@ -32,6 +33,12 @@ def _escaped(character: str) -> str:
     if code <= 0xFF:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def some_of(names: Sequence[str], most: int = 3) -> str:
+    """The first names, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def cells(text: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from engine.errors import UsageError
+from engine.spelling import closest_hint
 from provisioning.queries import Column, SavedQuery, Value, replaced_variables
 from provisioning.settings import duration_seconds
 
@@ -20,8 +20,7 @@ def find_query(queries: Sequence[SavedQuery], name: str) -> SavedQuery:
     wanted = name.replace("_", "-")
     if wanted in by_name:
         return by_name[wanted]
-    close = difflib.get_close_matches(wanted, by_name, n=1, cutoff=0.5)
-    hint = f"; did you mean {close[0]}?" if close else "; see httpmon query list"
+    hint = closest_hint(wanted, by_name, "; see httpmon query list")
     raise UsageError(f"query {name}: there is no such query{hint}")
 
 

@@ -6,12 +6,12 @@ that its owner wants to force, and the columns that a header named further up in
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from engine.errors import ShippingError
+from engine.spelling import closest_hint
 from shipping.framing import Block, LineFramer
 
 AUTOMATIC = "auto"
@@ -101,9 +101,8 @@ def format_options(
         return FormatOptions(own=name, timezone=timezone)
     if name not in FORMATS:
         known = [*FORMATS, *own]
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
-        raise ShippingError(f"log format {name}: there is no such format; {hint}")
+        hint = closest_hint(name, known, f"; there are {', '.join(known)}")
+        raise ShippingError(f"log format {name}: there is no such format{hint}")
     stem = FORMATS[name]
     return FormatOptions(pipeline=name_of(stem) if stem else None, timezone=timezone)
 

@@ -9,6 +9,7 @@ from reading.doctor.facts import Expiry, Findable, LostShard
 from reading.doctor.finding import Finding
 from reading.doctor.remedies import Remedies
 from reading.plain import bytes_text
+from reading.printable import some_of
 
 # One line in a hundred that is not understood is usual on the open internet (scanners' garbage).
 _UNPARSED_SHARE = 0.01
@@ -36,7 +37,7 @@ def data_findings(findable: Findable, remedies: Remedies) -> Iterator[Finding]:
         yield Finding(
             "yellow",
             "note",
-            f"not every copy is there: {_some(findable.yellow)}",
+            f"not every copy is there: {some_of(findable.yellow)}",
             "a node is away, or there are fewer nodes than copies; nothing is lost while the others stay",
             (
                 remedies.request("GET", "/_cat/nodes?v"),
@@ -83,7 +84,7 @@ def _blocks(findable: Findable, remedies: Remedies) -> Iterator[Finding]:
         yield Finding(
             "read-only",
             "broken",
-            f"{_some(tuple(indices))} cannot be written: {', '.join(blocks)}",
+            f"{some_of(tuple(indices))} cannot be written: {', '.join(blocks)}",
             cause,
             (
                 remedies.request("GET", "/_cat/allocation?v"),
@@ -155,7 +156,7 @@ def _lines(findable: Findable, remedies: Remedies) -> Iterator[Finding]:
 
 def _conflicts(findable: Findable, remedies: Remedies) -> Iterator[Finding]:
     for (group, field), types in findable.conflicts.items():
-        told = ", ".join(f"{kind} in {_some(indices, 2)}" for kind, indices in types.items())
+        told = ", ".join(f"{kind} in {some_of(indices, 2)}" for kind, indices in types.items())
         yield Finding(
             "mapping",
             "degraded",
@@ -202,7 +203,7 @@ def _expiry(expiry: Expiry, findable: Findable, remedies: Remedies) -> Iterator[
         ),
     }[expiry.by]
     seen = (
-        f"should be gone: {_some(tuple(overdue))}"
+        f"should be gone: {some_of(tuple(overdue))}"
         if overdue
         else f"still goes on in {newest and newest.name}"
     )
@@ -213,8 +214,3 @@ def _expiry(expiry: Expiry, findable: Findable, remedies: Remedies) -> Iterator[
         cause,
         commands,
     )
-
-
-def _some(names: tuple[str, ...], most: int = 3) -> str:
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

@@ -21,6 +21,7 @@ from reading.doctor.facts import Contact, Findable
 from reading.doctor.finding import Finding
 from reading.doctor.jobs import job_findings
 from reading.doctor.remedies import Remedies
+from reading.printable import some_of
 
 Level = Literal["broken", "degraded", "note"]
 
@@ -71,7 +72,7 @@ def _contact(findable: Findable, remedies: Remedies) -> Finding:
         return _untrusted(findable.trouble, remedies)
     if findable.contact == "speaks_tls":
         return Finding(
-            "tls",
+            "tls-expected",
             "broken",
             findable.trouble,
             "the engine speaks TLS there, and engine.url says http",
@@ -150,7 +151,7 @@ def _version(engine: Capabilities, remedies: Remedies) -> Iterator[Finding]:
     newest = _NEWEST_MAJOR[engine.flavour]
     if engine.version[0] > newest:
         yield Finding(
-            "version",
+            "version-untried",
             "note",
             f"the engine is {engine.flavour} {engine.version_text}",
             f"this httpmon is tried with versions up to {newest}; a newer httpmon may know this one",
@@ -162,7 +163,7 @@ def _privileges(findable: Findable, remedies: Remedies) -> Iterator[Finding]:
     who = remedies.request("GET", "/_security/_authenticate")
     if findable.refused:
         yield Finding(
-            "privileges",
+            "refused-questions",
             "degraded",
             f"questions that were refused: {len(findable.refused)}, the first {findable.refused[0]}",
             "this account lacks the privilege that the engine names; what it guards was not looked at",
@@ -173,7 +174,7 @@ def _privileges(findable: Findable, remedies: Remedies) -> Iterator[Finding]:
         yield Finding(
             "privileges",
             level,
-            f"this account may not {task}: it lacks {_some(missing)}",
+            f"this account may not {task}: it lacks {some_of(missing, 4)}",
             "its roles do not give these privileges; that is as it should be for an account of another task",
             (who,),
         )
@@ -200,7 +201,7 @@ def _licence(findable: Findable, remedies: Remedies) -> Iterator[Finding]:
     elif licence.expires_at is not None and licence.expires_at - findable.read_at < _LICENCE_ENDS_SOON:
         days = max(0, (licence.expires_at - findable.read_at).days)
         yield Finding(
-            "licence",
+            "licence-ends",
             "degraded",
             f"the {licence.type} licence ends in {days} days",
             "afterwards Elasticsearch does not run watches; under Basic, httpmon scheduler runs them",
@@ -226,8 +227,3 @@ def _clocks(findable: Findable) -> Iterator[Finding]:
             "one of the two is not kept by NTP; intervals are read too early or too late, ages are wrong",
             ("timedatectl status", "sudo timedatectl set-ntp true"),
         )
-
-
-def _some(names: tuple[str, ...], most: int = 4) -> str:
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

@@ -16,6 +16,7 @@ from reading.installation import (
     silent_shippers,
     watch_is_late,
 )
+from reading.printable import some_of
 from reading.shippers import ShipperState
 
 # From so many lines on, and such a part of them already there, somebody else must have sent them.
@@ -58,7 +59,7 @@ def _objects(installation: Installation, remedies: Remedies) -> Iterator[Finding
         yield Finding(
             "missing",
             "broken",
-            f"missing: {_some(installation.missing)}",
+            f"missing: {some_of(installation.missing)}",
             "somebody deleted it, or this version of httpmon has more than the one that provisioned",
             (remedies.httpmon("provision"),),
         )
@@ -66,7 +67,7 @@ def _objects(installation: Installation, remedies: Remedies) -> Iterator[Finding
         yield Finding(
             "changed",
             "degraded",
-            f"not as rendered: {_some(installation.changed)}",
+            f"not as rendered: {some_of(installation.changed)}",
             "it was changed in the cluster, or the settings and templates here were",
             (remedies.httpmon("provision", "--check", "--diff"), remedies.httpmon("provision")),
         )
@@ -96,7 +97,7 @@ def _transforms(installation: Installation, remedies: Remedies) -> Iterator[Find
         start = remedies.httpmon("transform", "start", one.identifier)
         if one.state in UNFIT_STATES:
             yield Finding(
-                "transform",
+                "transform-failed",
                 "broken",
                 f"transform {one.identifier} failed",
                 one.reason or "the engine does not say why",
@@ -104,7 +105,7 @@ def _transforms(installation: Installation, remedies: Remedies) -> Iterator[Find
             )
         elif one.state == "stopped":
             yield Finding(
-                "transform",
+                "transform-stopped",
                 "degraded",
                 f"transform {one.identifier} is stopped",
                 "somebody stopped it; its summaries stand still, and it catches up when it is started",
@@ -120,7 +121,7 @@ def _transforms(installation: Installation, remedies: Remedies) -> Iterator[Find
                 else remedies.request("GET", f"/_transform/{one.identifier}/_stats")
             )
             yield Finding(
-                "transform",
+                "transform-behind",
                 "degraded",
                 f"transform {one.identifier} {behind}",
                 one.reason or "it still catches up, or its executor is overloaded or cannot use its indices",
@@ -134,7 +135,7 @@ def _watches(installation: Installation, remedies: Remedies) -> Iterator[Finding
         show = remedies.httpmon("watch", "show", one.identifier)
         if not one.active:
             yield Finding(
-                "watch",
+                "watch-inactive",
                 "degraded",
                 f"watch {one.identifier} is not active",
                 "somebody deactivated it; its rule tells nobody anything",
@@ -142,7 +143,7 @@ def _watches(installation: Installation, remedies: Remedies) -> Iterator[Finding
             )
         elif one.state in UNFIT_STATES or one.trouble:
             yield Finding(
-                "watch",
+                "watch-failing",
                 "broken" if one.state in UNFIT_STATES or one.last_checked is None else "degraded",
                 f"watch {one.identifier} fails",
                 one.trouble or "its last run failed; the watch history says how",
@@ -153,7 +154,7 @@ def _watches(installation: Installation, remedies: Remedies) -> Iterator[Finding
         elif one.last_checked is None or watch_is_late(one, installation.read_at):
             late = "never ran" if one.last_checked is None else "is late"
             yield Finding(
-                "watch",
+                "watch-late",
                 "degraded",
                 f"watch {one.identifier} {late}",
                 "its executor does not run, is overloaded, or waits for a transform that is behind",
@@ -169,7 +170,7 @@ def _shippers(installation: Installation, remedies: Remedies) -> Iterator[Findin
         if one in silent:
             seconds = (installation.read_at - one.reported_at).total_seconds()
             yield Finding(
-                "shipper",
+                "shipper-silent",
                 "degraded",
                 f"{where} was heard of {seconds:.0f} s ago",
                 "it was killed, or its host is down, cut off or of another time; it goes on where it stopped",
@@ -177,7 +178,7 @@ def _shippers(installation: Installation, remedies: Remedies) -> Iterator[Findin
             )
         elif one.state == "running" and one.behind_seconds > SHIPPER_BEHIND_SECONDS:
             yield Finding(
-                "shipper",
+                "shipper-behind",
                 "degraded",
                 f"{where} is {one.behind_bytes:,} bytes and {one.behind_seconds:.0f} s behind",
                 "the engine takes lines slower than they are written, or it has an old log to catch up with",
@@ -188,7 +189,7 @@ def _shippers(installation: Installation, remedies: Remedies) -> Iterator[Findin
             )
         if one.state == "running" and one.dead:
             yield Finding(
-                "shipper",
+                "shipper-refused",
                 "note",
                 f"{where} had {one.dead:,} lines refused for good since its start",
                 "they are kept with the engine's reasons",
@@ -200,7 +201,7 @@ def _rivals(findable: Findable, remedies: Remedies) -> Iterator[Finding]:
     other = remedies.elsewhere("provision")
     for claim in findable.foreign:
         yield Finding(
-            "rival",
+            "foreign-object",
             "broken",
             f"{claim.kind} {claim.name} {claim.why}",
             "somebody else uses this installation's names; httpmon leaves it alone",
@@ -208,15 +209,15 @@ def _rivals(findable: Findable, remedies: Remedies) -> Iterator[Finding]:
         )
     if findable.twice:
         yield Finding(
-            "rival",
+            "executed-twice",
             "broken",
-            f"the engine and the scheduler both run {_some(findable.twice)}",
+            f"the engine and the scheduler both run {some_of(findable.twice)}",
             "two hosts provision this namespace with different settings of executor",
             (remedies.httpmon("config", "show"), remedies.httpmon("provision")),
         )
     if findable.newer:
         yield Finding(
-            "rival",
+            "newer-httpmon",
             "degraded",
             f"httpmon {findable.newer} wrote objects here, which is newer than this one",
             "another host provisions this namespace, too, and this one would undo what it did",
@@ -224,9 +225,9 @@ def _rivals(findable: Findable, remedies: Remedies) -> Iterator[Finding]:
         )
     if findable.otherwise:
         yield Finding(
-            "rival",
+            "rendered-otherwise",
             "degraded",
-            f"rendered otherwise than here: {_some(findable.otherwise)}",
+            f"rendered otherwise than here: {some_of(findable.otherwise)}",
             "settings or templates here were changed since, or another host provisions this namespace with "
             "its own: each run then undoes the other's",
             (remedies.httpmon("provision", "--check", "--diff"), other),
@@ -236,10 +237,10 @@ def _rivals(findable: Findable, remedies: Remedies) -> Iterator[Finding]:
         shared = sorted(set(one.files) & set(another.files))
         if one.host == another.host and shared and one.state == another.state == "running":
             yield Finding(
-                "rival",
+                "shippers-of-one-file",
                 "degraded",
                 f"two shippers on {one.host} (processes {one.pid} and {another.pid}) follow "
-                f"{_some(tuple(shared))}",
+                f"{some_of(tuple(shared))}",
                 f"they have different registries, {one.registry} and {another.registry}; "
                 "lines of a file that both know are counted once, and sent twice",
                 (f"ssh {one.host} kill {max(one.pid, another.pid)}",),
@@ -247,7 +248,7 @@ def _rivals(findable: Findable, remedies: Remedies) -> Iterator[Finding]:
     for one in shippers:
         if one.state == "running" and _sends_again(one):
             yield Finding(
-                "rival",
+                "lines-sent-again",
                 "note",
                 f"of {one.read:,} lines of the shipper on {one.host}, {one.duplicates:,} were there already",
                 "somebody else ships the same lines, or its registry was lost; they are counted once",
@@ -257,8 +258,3 @@ def _rivals(findable: Findable, remedies: Remedies) -> Iterator[Finding]:
 
 def _sends_again(one: ShipperState) -> bool:
     return one.read >= _AGAIN_LINES and one.duplicates > _AGAIN_SHARE * one.read
-
-
-def _some(names: tuple[str, ...], most: int = 3) -> str:
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

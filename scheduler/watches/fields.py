@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from engine.errors import SchedulerError
+from engine.spelling import closest_hint
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(nanos|micros|ms|s|m|h|d|w)")
 _UNIT_SECONDS = {
@@ -81,8 +81,7 @@ def one_of(fields: Mapping[str, Any], key: str, known: tuple[str, ...], path: st
 def closest(name: str, known: Iterable[str]) -> str:
     """``; did you mean X?`` or, where nothing is close, what there is."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    return f"; did you mean {close[0]}?" if close else f"; there are {', '.join(names)}"
+    return closest_hint(name, names, f"; there are {', '.join(names)}")
 
 
 def text(fields: Mapping[str, Any], key: str, path: str, default: str | None = None) -> str:

@@ -75,7 +75,7 @@ def test_a_licence_that_ended_or_soon_will(server: ReplayServer, cluster: Sick) 
     soon = int((datetime.now(UTC) + timedelta(days=3, hours=1)).timestamp() * 1000)
     cluster.always["GET /_license"] = Answer(200, {"license": {**licence, "expiry_date_in_millis": soon}})
     code, findings = doctor(server.url)
-    assert (code, findings["licence"][0]["symptom"]) == (6, "the trial licence ends in 3 days")
+    assert (code, findings["licence-ends"][0]["symptom"]) == (6, "the trial licence ends in 3 days")
     cluster.always["GET /_license"] = Answer(200, {"license": {**licence, "status": "expired"}})
     code, findings = doctor(server.url)
     assert (code, findings["licence"][0]["symptom"]) == (7, "the trial licence is expired")
@@ -111,7 +111,7 @@ def test_questions_that_are_refused(server: ReplayServer, cluster: Sick) -> None
     code, findings = doctor(server.url)
     assert code == 6
     refused = "GET /_cluster/settings: 403 user reader may not cluster:monitor/settings"
-    assert refused in findings["privileges"][0]["symptom"]
+    assert refused in findings["refused-questions"][0]["symptom"]
 
 
 def test_an_account_that_is_not_known(server: ReplayServer, cluster: Sick) -> None:
@@ -122,11 +122,15 @@ def test_an_account_that_is_not_known(server: ReplayServer, cluster: Sick) -> No
 
 
 def test_versions_that_are_too_old_or_not_known_yet() -> None:
-    for version, level, expected in (("7.17.0", "broken", 7), ("8.9.2", "broken", 7), ("10.0.0", "note", 7)):
+    for version, kind, level in (
+        ("7.17.0", "version", "broken"),
+        ("8.9.2", "version", "broken"),
+        ("10.0.0", "version-untried", "note"),
+    ):
         with ReplayServer(Sick(version)) as serving:
             code, findings = doctor(serving.url)
-        assert (code, findings["version"][0]["level"]) == (expected, level), version
-        assert version in findings["version"][0]["symptom"]
+        assert (code, findings[kind][0]["level"]) == (7, level), version
+        assert version in findings[kind][0]["symptom"]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +168,9 @@ def test_both_executors_run_the_same(server: ReplayServer, cluster: Sick) -> Non
     cluster.answer("PUT", f"/_watcher/watch/{watch}", {}, body)
     code, findings = doctor(server.url)
     assert code == 7
-    assert f"the engine and the scheduler both run {watch}" in {one["symptom"] for one in findings["rival"]}
+    assert f"the engine and the scheduler both run {watch}" in {
+        one["symptom"] for one in findings["executed-twice"]
+    }
 
 
 # -- TLS ------------------------------------------------------------------------------------------------
@@ -243,7 +249,10 @@ def test_a_certificate_whose_time_is_over(authority: trustme.CA, tmp_path: Path)
 def test_http_where_tls_is_spoken_and_the_other_way_round(authority: trustme.CA) -> None:
     with tls_server(authority.issue_cert("127.0.0.1")) as place:
         code, findings = doctor(f"http://{place}")
-        assert (code, findings["tls"][0]["commands"][0]) == (4, f"export HTTPMON_ENGINE_URL=https://{place}")
+        assert (code, findings["tls-expected"][0]["commands"][0]) == (
+            4,
+            f"export HTTPMON_ENGINE_URL=https://{place}",
+        )
     with ReplayServer(Sick()) as plain:
         code, findings = doctor(plain.url.replace("http:", "https:"))
         assert (code, findings["tls"][0]["commands"][0]) == (4, f"export HTTPMON_ENGINE_URL={plain.url}")

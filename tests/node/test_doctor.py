@@ -26,12 +26,15 @@ from reading.doctor.diagnose import diagnose
 from reading.doctor.finding import Finding
 from reading.doctor.gather import examine
 from reading.doctor.remedies import Remedies
+from scheduler.leadership import this_process
+from scheduler.lease import LEASE_ID, taken, to_document
 from scheduler.transforms.control import control_of
 from shipping.delivery import Counts
 from shipping.reports import Reporting, report_document
 from shipping.shipper import Progress
 from tests.conftest import remove_namespace
 from tests.node.summaries import log_line, send_lines
+from tests.node.tail_indices import alert_operations, send
 from tests.node.terminal import Terminal
 
 pytestmark = pytest.mark.node
@@ -218,14 +221,15 @@ def test_a_stopped_transform_and_a_failed_one(engine: Engine, patient: Settings)
     control.stop(one)
     state = {another + ":state": {"type": "state", "id": another, "status": "failed", "reason": "no field x"}}
     with documents(engine, patient.names.transform_store, state):
-        findings = [finding for finding in found(engine, patient) if finding.code == "transform"]
-        assert {(finding.level, finding.symptom) for finding in findings} == {
-            ("degraded", f"transform {one} is stopped"),
-            ("broken", f"transform {another} failed"),
-        }
-        assert f"httpmon transform start {one}" in {
-            command for finding in findings for command in finding.commands
-        }
+        findings = found(engine, patient)
+        failed, stopped = the(findings, "transform-failed"), the(findings, "transform-stopped")
+        assert (failed.level, failed.symptom, failed.cause) == (
+            "broken",
+            f"transform {another} failed",
+            "no field x",
+        )
+        assert (stopped.level, stopped.symptom) == ("degraded", f"transform {one} is stopped")
+        assert stopped.commands == (f"httpmon transform start {one}",)
     control.start(one)
     assert found(engine, patient) == []
 
@@ -234,12 +238,66 @@ def test_a_watch_that_somebody_deactivated(engine: Engine, patient: Settings) ->
     watch = patient.names.of("high_traffic")
     where = ["--url", engine.url, "--namespace", NAMESPACE, "watch"]
     assert CliRunner().invoke(app, [*where, "deactivate", watch]).exit_code == 0
-    finding = the(found(engine, patient), "watch")
+    finding = the(found(engine, patient), "watch-inactive")
     assert (finding.symptom, finding.commands) == (
         f"watch {watch} is not active",
         (f"httpmon watch activate {watch}",),
     )
     assert CliRunner().invoke(app, [*where, "activate", watch]).exit_code == 0
+    assert found(engine, patient) == []
+
+
+def test_a_scheduler_that_does_not_keep_up(engine: Engine, patient: Settings) -> None:
+    names = patient.names
+    now = engine.now()
+    watches = [step.name for step in provision(engine, patient).steps if step.kind == "watch"]
+    late, failing = watches[:2]
+    runs: dict[str, dict[str, Any]] = {
+        f"{name}:status": {
+            "type": "status",
+            "id": name,
+            "last_scheduled_time": now.isoformat(),
+            "status": {"execution_state": "executed", "last_checked": now.isoformat()},
+        }
+        for name in watches
+    }
+    long_ago = (now - timedelta(minutes=10)).isoformat()
+    runs[f"{late}:status"] |= {
+        "last_scheduled_time": long_ago,
+        "status": {"execution_state": "executed", "last_checked": long_ago},
+    }
+    runs[f"{failing}:status"] |= {"status": {"execution_state": "failed"}, "trouble": "no such index [x]"}
+    runs[LEASE_ID] = to_document(taken(None, this_process(), now))
+    with documents(engine, names.watch_store, runs):
+        findings = diagnose(examine(patient, engine), Remedies(patient.engine))
+    assert {one.code for one in findings} == {"transform-behind", "watch-late", "watch-failing"}
+    assert the(findings, "watch-late").symptom == f"watch {late} is late"
+    failed = the(findings, "watch-failing")
+    assert (failed.level, failed.symptom, failed.cause) == (
+        "broken",
+        f"watch {failing} fails",
+        "no such index [x]",
+    )
+    behind = [one.symptom for one in findings if one.code == "transform-behind"]
+    assert f"transform {names.sections}-000001 never ran" in behind
+    assert found(engine, patient) == []
+
+
+def test_an_object_that_somebody_changed_and_an_alert_that_is_open(engine: Engine, patient: Settings) -> None:
+    pipeline = f"/_ingest/pipeline/{patient.names.of('summary')}"
+    body = engine.request("GET", pipeline)[patient.names.of("summary")]
+    engine.request("PUT", pipeline, body={**body, "processors": []})
+    changed = the(found(engine, patient), "changed")
+    assert changed.symptom == f"not as rendered: {patient.names.of('summary')}"
+    where = ["--url", engine.url, "--namespace", NAMESPACE]
+    assert changed.commands[-1] == "httpmon provision"
+    assert CliRunner().invoke(app, [*where, "provision"]).exit_code == 0
+    now = datetime.now(UTC)
+    send(engine, alert_operations(patient.names, 1, "triggered", now, now))
+    try:
+        assert the(found(engine, patient), "alert").symptom == "open alert: High traffic"
+    finally:
+        empty(engine, patient.names.alerts)
     assert found(engine, patient) == []
 
 
@@ -289,7 +347,7 @@ def test_a_missing_object_and_one_of_somebody_else(engine: Engine, patient: Sett
     assert the(found(engine, patient), "missing").commands == ("httpmon provision",)
     engine.request("PUT", script, body={"script": {"lang": "mustache", "source": "{}"}})
     try:
-        finding = the(found(engine, patient), "rival")
+        finding = the(found(engine, patient), "foreign-object")
         assert finding.level == "broken"
         assert "was not made by httpmon" in finding.symptom
     finally:
@@ -302,7 +360,7 @@ def test_two_hosts_that_provision_one_namespace(engine: Engine, patient: Setting
     other = patient.model_copy(update={"parameters": {"high_traffic": {"threshold": 99.0}}})
     provision(engine, other)
     try:
-        finding = the(found(engine, patient), "rival")
+        finding = the(found(engine, patient), "rendered-otherwise")
         assert finding.symptom == f"rendered otherwise than here: {patient.names.of('high_traffic')}"
         assert finding.commands[-1] == "httpmon --namespace OTHER provision"
     finally:
@@ -320,7 +378,7 @@ def test_a_newer_httpmon_was_here(engine: Engine, patient: Settings, monkeypatch
     body["description"] = before.replace(f"version={version}", "version=99.0.0")
     engine.request("PUT", f"/_ingest/pipeline/{name}", body=body)
     try:
-        finding = the(found(engine, patient), "rival")
+        finding = the(found(engine, patient), "newer-httpmon")
         assert finding.symptom == "httpmon 99.0.0 wrote objects here, which is newer than this one"
     finally:
         engine.request("PUT", f"/_ingest/pipeline/{name}", body={**body, "description": before})
@@ -330,22 +388,25 @@ def test_a_newer_httpmon_was_here(engine: Engine, patient: Settings, monkeypatch
 def test_shippers_behind_silent_and_two_for_one_file(engine: Engine, patient: Settings) -> None:
     now = datetime.now(UTC)
 
-    def report(pid: int, *, seconds_ago: int = 0, behind: float = 0.0, again: int = 0) -> dict[str, Any]:
+    def report(
+        pid: int, *, seconds_ago: int = 0, behind: float = 0.0, again: int = 0, dead: int = 0
+    ) -> dict[str, Any]:
         who = Reporting("web1", pid, Path(f"/r{pid}.json"), (f"/log{pid % 2}",), now)
-        counts = Counts(read=2000, sent=2000 - again, duplicates=again, dead=0)
+        counts = Counts(read=2000, sent=2000 - again, duplicates=again, dead=dead)
         progress = Progress(counts, int(behind * 1000), behind, 1)
         return report_document(who, progress, state="running", now=now - timedelta(seconds=seconds_ago))
 
     reports = {
         "shipper:1": report(1, behind=90.0),
         "shipper:2": report(2, seconds_ago=120),
-        "shipper:3": report(3, again=1500),
+        "shipper:3": report(3, again=1500, dead=7),
     }
     with documents(engine, patient.names.operations, reports):
         findings = found(engine, patient)
-    told = {one.symptom.split(" follow ")[0] for one in findings}
-    assert "the shipper on web1 (process 1) is 90,000 bytes and 90 s behind" in told
-    assert any("(process 2) was heard of 12" in one for one in told), told
-    assert "two shippers on web1 (processes 1 and 3)" in told
-    assert "of 2,000 lines of the shipper on web1, 1,500 were there already" in told
+    told = {one.code: one.symptom for one in findings}
+    assert told["shipper-behind"] == "the shipper on web1 (process 1) is 90,000 bytes and 90 s behind"
+    assert "(process 2) was heard of 12" in told["shipper-silent"]
+    assert told["shipper-refused"].startswith("the shipper on web1 (process 3) had 7 lines refused for good")
+    assert told["shippers-of-one-file"].startswith("two shippers on web1 (processes 1 and 3) follow /log1")
+    assert told["lines-sent-again"] == "of 2,000 lines of the shipper on web1, 1,500 were there already"
     assert found(engine, patient) == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import shlex
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -29,6 +31,7 @@ from reading.installation import (
 )
 from reading.shippers import ShipperState
 
+ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=400)
 WELL = Installation(
@@ -57,18 +60,18 @@ CASES: list[tuple[Findable, str, str]] = [
     (Findable(NOW, "untrusted", "certificate has expired"), "tls", "broken"),
     (Findable(NOW, "untrusted", "hostname 'a' doesn't match 'b'"), "tls", "broken"),
     (Findable(NOW, "untrusted", "[SSL: WRONG_VERSION_NUMBER] wrong version number"), "tls", "broken"),
-    (Findable(NOW, "speaks_tls", "closed"), "tls", "broken"),
+    (Findable(NOW, "speaks_tls", "closed"), "tls-expected", "broken"),
     (Findable(NOW, "unknown_account", "401"), "credentials", "broken"),
     (Findable(NOW, "no_engine", "hello"), "no-engine", "broken"),
     (replace(HEALTHY, capabilities=assumed_capabilities("elasticsearch:7.17.0")), "version", "broken"),
-    (replace(HEALTHY, capabilities=assumed_capabilities("opensearch:4.0.0")), "version", "note"),
-    (replace(HEALTHY, refused=("403",)), "privileges", "degraded"),
+    (replace(HEALTHY, capabilities=assumed_capabilities("opensearch:4.0.0")), "version-untried", "note"),
+    (replace(HEALTHY, refused=("403",)), "refused-questions", "degraded"),
     (replace(HEALTHY, lacking={"ship": ("a", "b", "c", "d", "e")}), "privileges", "note"),
     (replace(HEALTHY, lacking={"read": ("a",)}), "privileges", "degraded"),
     (replace(HEALTHY, licence=Licence("trial", "expired")), "licence", "broken"),
     (
         replace(HEALTHY, licence=Licence("trial", "active", NOW + timedelta(days=6))),
-        "licence",
+        "licence-ends",
         "degraded",
     ),
     (replace(HEALTHY, clock_skew=(-3.0, 0.1)), "clock-skew", "degraded"),
@@ -113,10 +116,10 @@ CASES: list[tuple[Findable, str, str]] = [
         )
         for by in ("scheduler", "ilm", "lifecycle")
     ),
-    (replace(HEALTHY, foreign=(Claim("pipeline", "p", "is not ours"),)), "rival", "broken"),
-    (replace(HEALTHY, twice=("w",)), "rival", "broken"),
-    (replace(HEALTHY, newer="99"), "rival", "degraded"),
-    (replace(HEALTHY, otherwise=("p",)), "rival", "degraded"),
+    (replace(HEALTHY, foreign=(Claim("pipeline", "p", "is not ours"),)), "foreign-object", "broken"),
+    (replace(HEALTHY, twice=("w",)), "executed-twice", "broken"),
+    (replace(HEALTHY, newer="99"), "newer-httpmon", "degraded"),
+    (replace(HEALTHY, otherwise=("p",)), "rendered-otherwise", "degraded"),
     (replace(HEALTHY, installation=well(missing=("a", "b", "c"))), "not-installed", "broken"),
     (replace(HEALTHY, installation=well(missing=("a",))), "missing", "broken"),
     (replace(HEALTHY, installation=well(changed=("a",))), "changed", "degraded"),
@@ -135,37 +138,37 @@ CASES: list[tuple[Findable, str, str]] = [
     ),
     (
         replace(HEALTHY, installation=well(transforms=(TransformState("t", "failed", None, "x"),))),
-        "transform",
+        "transform-failed",
         "broken",
     ),
     (
         replace(HEALTHY, installation=well(transforms=(TransformState("t", "stopped", None),))),
-        "transform",
+        "transform-stopped",
         "degraded",
     ),
     (
         replace(HEALTHY, installation=well(transforms=(TransformState("t", "started", 61.0),))),
-        "transform",
+        "transform-behind",
         "degraded",
     ),
     (
         replace(HEALTHY, installation=well(watches=(WatchState("w", False, NOW, ""),))),
-        "watch",
+        "watch-inactive",
         "degraded",
     ),
     (
         replace(HEALTHY, installation=well(watches=(WatchState("w", True, NOW, "failed"),))),
-        "watch",
+        "watch-failing",
         "broken",
     ),
     (
         replace(HEALTHY, installation=well(watches=(WatchState("w", True, LONG_AGO, "executed"),))),
-        "watch",
+        "watch-late",
         "degraded",
     ),
     (
         replace(HEALTHY, installation=well(shippers=(replace(SHIPPER, reported_at=LONG_AGO),))),
-        "shipper",
+        "shipper-silent",
         "degraded",
     ),
     (
@@ -173,17 +176,18 @@ CASES: list[tuple[Findable, str, str]] = [
             HEALTHY,
             installation=well(shippers=(replace(SHIPPER, behind_bytes=1, behind_seconds=99.0),)),
         ),
-        "shipper",
+        "shipper-behind",
         "degraded",
     ),
+    (replace(HEALTHY, installation=well(shippers=(replace(SHIPPER, dead=3),))), "shipper-refused", "note"),
     (
         replace(HEALTHY, installation=well(shippers=(SHIPPER, replace(SHIPPER, pid=8, registry="/q")))),
-        "rival",
+        "shippers-of-one-file",
         "degraded",
     ),
     (
         replace(HEALTHY, installation=well(shippers=(replace(SHIPPER, duplicates=9000),))),
-        "rival",
+        "lines-sent-again",
         "note",
     ),
 ]
@@ -203,6 +207,28 @@ def test_each_thing_that_can_be_found(findable: Findable, code: str, level: str)
     assert finding.commands
     shown = doctor_text([finding], "")
     assert all(f"    {command}" in shown.splitlines() for command in finding.commands)
+
+
+def codes_in(file: Path) -> list[str]:
+    """The code of each place in the file where a finding is made."""
+    calls = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
+    made = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Finding"]
+    return [ast.literal_eval(call.args[0]) for call in made]
+
+
+def test_each_finding_has_a_code_of_its_own_a_case_a_line_in_the_docs_and_is_provoked_for_real() -> None:
+    codes = [code for file in (ROOT / "reading" / "doctor").glob("*.py") for code in codes_in(file)]
+    assert len(codes) == len(set(codes)) > 40
+    assert {code for _, code, _ in CASES} == set(codes)
+    documented = set(re.findall(r"`([a-z-]+)`", (ROOT / "docs" / "doctor.md").read_text()))
+    assert set(codes) <= documented, set(codes) - documented
+    provoked: set[str] = set()
+    for file in ("node/test_doctor.py", "contract/test_doctor_elsewhere.py"):
+        parsed = ast.parse((ROOT / "tests" / file).read_text())
+        tests = [one for one in parsed.body if isinstance(one, ast.FunctionDef) and one.name[:5] == "test_"]
+        texts = [node for test in tests for node in ast.walk(test) if isinstance(node, ast.Constant)]
+        provoked |= {one.value for one in texts if isinstance(one.value, str)}
+    assert set(codes) <= provoked, set(codes) - provoked
 
 
 def test_every_command_of_httpmon_exists_and_takes_these_options() -> None:
