@@ -163,14 +163,13 @@ class Follower:
                 until = span.end + self._options.in_doubt_bytes
                 tail.in_doubt_until = max(tail.in_doubt_until, until)
 
-    def behind(self) -> int:
-        """Bytes that are there and not acknowledged, of the files whose size is known."""
-        behind = 0
-        for tail in self.tails:
-            size = tail.source.size
-            if size is not None:
-                behind += max(0, size - (self._registry.entry(tail.key).offset if tail.key else 0))
-        return behind
+    def acknowledged(self) -> dict[str, tuple[int, int]]:
+        """By file, of those whose size is known: its size, and how much of it is acknowledged, in bytes."""
+        return {
+            tail.key or tail.path: (size, self._registry.entry(tail.key).offset if tail.key else 0)
+            for tail in self.tails
+            if (size := tail.source.size) is not None
+        }
 
     def close(self) -> None:
         """Close all files."""

@@ -14,6 +14,7 @@ from shipping.delivery import Batch, Counts, Delivery, DeliveryOptions
 from shipping.follow import Follower
 from shipping.formats import FormatOptions
 from shipping.framing import Block
+from shipping.lag import Lag
 from shipping.registry import Registry
 from shipping.tail import Tail
 
@@ -102,7 +103,7 @@ class Progress:
     Attributes:
         counts: what became of the lines.
         behind_bytes: what is written and not acknowledged yet.
-        behind_seconds: how long ago all that was written was acknowledged, to the second; 0 where it is.
+        behind_seconds: since when the oldest byte of these has been there, to the second; 0 without any.
         open_files: how many files are open.
     """
 
@@ -147,12 +148,12 @@ def ship(
         batch_options, registry, lambda batch: delivery.submit(batch, give_up=waits), format_options
     )
 
-    level_at = time.monotonic()
+    lag = Lag()
 
     def progress() -> Progress:
-        behind = follower.behind()
-        seconds = time.monotonic() - level_at if behind else 0.0
-        return Progress(delivery.counts, behind, seconds, len(follower.tails))
+        files = follower.acknowledged()
+        behind = sum(max(0, size - offset) for size, offset in files.values())
+        return Progress(delivery.counts, behind, lag.look(time.monotonic(), files), len(follower.tails))
 
     try:
         next_save = next_report = time.monotonic()
@@ -172,8 +173,7 @@ def ship(
             if now >= next_save:
                 next_save = now + _SAVE_SECONDS
                 registry.save()
-                if not follower.behind():
-                    level_at = now
+                lag.look(now, follower.acknowledged())
             if now >= next_report:
                 next_report = now + report_seconds
                 report(progress())
