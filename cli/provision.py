@@ -9,6 +9,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from provisioning.settings import Settings
     from provisioning.steps import Plan, Step
 
 
@@ -67,6 +68,16 @@ def command(
             engine, loaded.settings, options, plan=plan, on_step=print_step, wait_seconds=wait, kibana=kibana
         )
     typer.echo(_summary(plan, left))
+    if loaded.settings.kibana.url is not None:
+        print_dashboards(loaded.settings)
+
+
+def print_dashboards(settings: Settings) -> None:
+    """Say where the dashboards are."""
+    from provisioning.kibana import dashboard_links, installation_objects
+
+    for title, link in dashboard_links(settings, installation_objects(settings)):
+        typer.echo(f"{title}: {link}")
 
 
 def print_plan(steps: Sequence[Step], *, diff: bool) -> None:

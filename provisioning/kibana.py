@@ -63,6 +63,20 @@ def installation_objects(settings: Settings) -> list[SavedObject]:
     return objects
 
 
+def dashboard_links(settings: Settings, objects: Iterable[SavedObject]) -> list[tuple[str, str]]:
+    """The title and the address of each dashboard among the objects, in the space of the settings.
+
+    Addresses begin with ``kibana.url``, or with nothing where that is not set.
+    """
+    space = "" if settings.kibana.space == "default" else f"/s/{settings.kibana.space}"
+    root = (settings.kibana.url or "").rstrip("/")
+    return [
+        (one["attributes"]["title"], f"{root}{space}/app/dashboards#/view/{one['id']}")
+        for one in objects
+        if one["type"] == "dashboard"
+    ]
+
+
 def saved_objects(
     names: Names,
     data_views: Mapping[str, Any],

@@ -57,7 +57,7 @@ def test_rules_move_to_kibana_and_back(basic: ReplayServer, kibana: KibanaServer
     basic.requests.clear()
     kibana.sent.clear()
     again = httpmon(basic, kibana, "provision")
-    assert again.stdout.splitlines()[-1] == "nothing to do"
+    assert "nothing to do" in again.stdout.splitlines()
     assert (basic.writes, kibana.writes) == ([], [])
 
     assert httpmon(basic, kibana, "provision", executor="auto").exit_code == 0

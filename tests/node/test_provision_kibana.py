@@ -43,6 +43,10 @@ def saved_objects_of(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith("saved_object")]
 
 
+def dashboards_of(settings: Settings) -> list[str]:
+    return [settings.names.of("dashboard-traffic"), settings.names.of("dashboard-alerts")]
+
+
 def test_from_the_first_import_to_the_removal(provisioned: Settings, kibana: KibanaServer) -> None:
     wanted = installation_objects(provisioned)
     first = run(provisioned, kibana, "provision")
@@ -51,7 +55,12 @@ def test_from_the_first_import_to_the_removal(provisioned: Settings, kibana: Kib
     assert {key[1:] for key in kibana.objects} == {(one["type"], one["id"]) for one in wanted}
 
     kibana.sent.clear()
-    assert run(provisioned, kibana, "provision").stdout.endswith("nothing to do\n")
+    again = run(provisioned, kibana, "provision").stdout.splitlines()[-3:]
+    traffic, alerts = (f"{kibana.url}/app/dashboards#/view/{one}" for one in dashboards_of(provisioned))
+    prefix = provisioned.names.prefix
+    assert again == [
+        "nothing to do", f"Alerts ({prefix}): {alerts}", f"HTTP traffic ({prefix}): {traffic}",
+    ]  # fmt: skip
     assert run(provisioned, kibana, "provision", "--check").exit_code == 0
     assert kibana.writes == []
 
@@ -63,7 +72,7 @@ def test_from_the_first_import_to_the_removal(provisioned: Settings, kibana: Kib
     assert len(changed) == 2
     assert "was changed in Kibana" in changed[0]
     assert f"attributes.title: 'Mine' -> 'Alerts ({provisioned.names.prefix})'" in changed[1]
-    assert run(provisioned, kibana, "provision").stdout.endswith("1 objects changed\n")
+    assert "\n1 objects changed\n" in run(provisioned, kibana, "provision").stdout
     assert run(provisioned, kibana, "provision", "--check").exit_code == 0
 
     kibana.objects["default", "dashboard", "theirs"] = {

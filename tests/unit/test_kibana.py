@@ -14,11 +14,11 @@ import pytest
 
 from engine.capabilities import Capabilities
 from engine.errors import TemplateError
-from provisioning.kibana import installation_objects, ndjson, problems, saved_objects
+from provisioning.kibana import dashboard_links, installation_objects, ndjson, problems, saved_objects
 from provisioning.names import Names
 from provisioning.rendering import render_all
 from provisioning.saved_object import marked
-from provisioning.settings import Settings
+from provisioning.settings import KibanaSettings, Settings
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "kibana.ndjson"
 ENGINE = Capabilities(flavour="elasticsearch", version=(8, 10, 4), version_text="8.10.4")
@@ -254,3 +254,23 @@ def test_a_panel_of_a_session_that_is_not_there_is_found() -> None:
     objects = marked(Names(), "default", saved_objects(Names(), {"data_views": []}, {"mine": board}, []))
     missing = "refers to search httpmon-session-nothing, which is not there"
     assert problems(objects) == [f"dashboard httpmon-dashboard-mine: {missing}"]
+
+
+@pytest.mark.parametrize(
+    ("space", "url", "link"),
+    [
+        (
+            "default",
+            "https://kibana:5601/",
+            "https://kibana:5601/app/dashboards#/view/httpmon-dashboard-traffic",
+        ),
+        (
+            "ops",
+            "https://example.org/kibana",
+            "https://example.org/kibana/s/ops/app/dashboards#/view/httpmon-dashboard-traffic-in-ops",
+        ),
+    ],
+)
+def test_a_dashboard_has_an_address(space: str, url: str, link: str) -> None:
+    settings = Settings(kibana=KibanaSettings(url=url, space=space))
+    assert ("HTTP traffic (httpmon)", link) in dashboard_links(settings, installation_objects(settings))
