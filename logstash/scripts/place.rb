@@ -7,6 +7,7 @@ ROTATED = /(\.\d+|-\d{8}(-\d+)?)\z/
 
 def register(params)
   @remembered = params["remembered"]
+  @started = Time.now.to_f
   @seen = {}
   @lock = Mutex.new
 end
@@ -18,13 +19,15 @@ def filter(event)
   offset = event.get("[log][offset]")
   event.set("[@metadata][httpmon][host]", host)
   event.set("[@metadata][httpmon][log]", log)
-  event.set("[@metadata][httpmon][place]", offset.nil? ? "n#{occurrence(path, event.get("message"))}" : "o#{offset}")
+  event.set("[@metadata][httpmon][place]", offset.nil? ? "n#{occurrence(path, event)}" : "o#{offset}")
   [event]
 end
 
+# After a crash a line may come twice: out of the queue on disk, with the time at which it was read then, and read again,
+# because the position in the file was noted before. Each of the two is counted by itself, or they would look like two.
 # Lines carry their time to the second, so equal ones are close together: the oldest may be forgotten.
-def occurrence(path, line)
-  key = [path, line]
+def occurrence(path, event)
+  key = [path, event.get("message"), event.timestamp.to_f < @started]
   @lock.synchronize do
     count = @seen.delete(key) || 0
     @seen[key] = count + 1

@@ -15,6 +15,7 @@ from provisioning.names import Names
 
 FOLDER = Path(__file__).parents[2] / "logstash"
 CONFIG = (FOLDER / "pipeline" / "access.conf").read_text(encoding="utf-8")
+PARSING = (FOLDER / "pipeline" / "parse.conf").read_text(encoding="utf-8")
 
 # Logstash's own language, as far as it is used here: no conditions.
 GRAMMAR = r"""
@@ -88,37 +89,41 @@ class Plain(Transformer[Token, Any]):
     def section(self, children: list[Any]) -> tuple[str, list[tuple[str, dict[str, Any]]]]:
         return str(children[0]), children[1:]
 
-    def start(self, children: list[Any]) -> dict[str, dict[str, dict[str, Any]]]:
-        return {name: dict(plugins) for name, plugins in children}
+    def start(self, children: list[Any]) -> dict[str, list[tuple[str, dict[str, Any]]]]:
+        return dict(children)
 
 
-def parsed(text: str) -> dict[str, dict[str, dict[str, Any]]]:
+def parsed(text: str) -> dict[str, list[tuple[str, dict[str, Any]]]]:
     return Plain().transform(Lark(GRAMMAR, parser="lalr").parse(text))  # type: ignore[no-any-return]
 
 
-def problems(text: str) -> list[str]:
+def problems(text: str, pipeline: str = "${HTTPMON_PIPELINE:httpmon-access}") -> list[str]:
     """What would keep Logstash from starting, or lines from being counted once."""
     sections = parsed(text)
     found = []
     if list(sections) != ["input", "filter", "output"]:
         return [f"sections are {list(sections)}"]
-    for plugins in (sections["input"], sections["filter"]):
-        for name, options in plugins.items():
-            found += [f"{name} has no option {option}" for option in options.keys() - OPTIONS[name]]
-    output = sections["output"]["elasticsearch"]
+    for name, options in sections["input"] + sections["filter"]:
+        found += [f"{name} has no option {option}" for option in options.keys() - OPTIONS[name]]
+        script = options.get("path", "") if name == "ruby" else ""
+        if script and not (FOLDER / "scripts" / script.rpartition("/scripts/")[2]).is_file():
+            found.append(f"{script} is not there")
+    ((_, output),) = sections["output"]
+    (fingerprint,) = (options for name, options in sections["filter"] if name == "fingerprint")
+    (files,) = (options for name, options in sections["input"] if name == "file")
     for option in output:
         if option not in TAKEN_WITH_DATA_STREAM and not option.startswith("data_stream_"):
             found.append(f"{option} is refused with data_stream => true")
-    wanted = {"data_stream": "true", "action": "create", "pipeline": "${HTTPMON_PIPELINE:httpmon-access}"}
+    wanted = {"data_stream": "true", "action": "create", "pipeline": pipeline}
     found += [f"{option} is not {value}" for option, value in wanted.items() if output.get(option) != value]
     stream = "-".join(output.get(f"data_stream_{part}", "") for part in ("type", "dataset", "namespace"))
     if stream != "logs-httpmon.access-${HTTPMON_NAMESPACE:default}":
         found.append(f"writes to {stream}")
-    if output.get("document_id") != "%{" + str(sections["filter"]["fingerprint"].get("target")) + "}":
+    if output.get("document_id") != "%{" + str(fingerprint.get("target")) + "}":
         found.append("document_id is not the fingerprint")
-    if "message" not in sections["filter"]["fingerprint"].get("source", []):
+    if "message" not in fingerprint.get("source", []):
         found.append("the fingerprint is not of the line")
-    if not all("access.log*" in path for path in sections["input"]["file"]["path"]):
+    if not all("access.log*" in path for path in files["path"]):
         found.append("rotated files are not read to their end")
     for secret in ("password",):
         if not re.fullmatch(r"\$\{[A-Z_]+\}", output.get(secret, "")):
@@ -128,6 +133,18 @@ def problems(text: str) -> list[str]:
 
 def test_the_pipeline_can_start_and_sends_each_line_once_to_the_data_stream() -> None:
     assert problems(CONFIG) == []
+
+
+def test_the_pipeline_that_parses_is_the_same_but_for_that() -> None:
+    assert problems(PARSING, pipeline="_none") == []
+    plain, parsing = parsed(CONFIG), parsed(PARSING)
+    assert parsing["input"] == plain["input"]
+    *placing, (name, last) = parsing["filter"]
+    assert placing == plain["filter"]
+    # The last one, so that the time at which a document is stamped is that at which it is sent.
+    assert (name, last["path"].rpartition("/")[2]) == ("ruby", "parse.rb")
+    ((_, output),), ((_, other),) = parsing["output"], plain["output"]
+    assert output == other | {"pipeline": "_none"}
 
 
 @pytest.mark.parametrize(
@@ -170,12 +187,14 @@ def test_queues_are_on_disk_and_nothing_that_is_refused_is_dropped() -> None:
     assert pipeline["queue.type"] == "persisted"
     assert pipeline["dead_letter_queue.enable"] is True
     assert pipeline["pipeline.ecs_compatibility"] != "disabled"
-    assert pipeline["path.config"].endswith("/pipeline/access.conf")
+    chosen = pipeline["path.config"].rpartition("/pipeline/")[2]
+    assert chosen == "${HTTPMON_LOGSTASH_PIPELINE:access}.conf"
 
 
 def test_every_variable_is_documented_with_its_default() -> None:
     readme = (FOLDER / "README.md").read_text(encoding="utf-8")
-    for file in ("logstash.yml", "pipelines.yml", "pipeline/access.conf", "filebeat.yml", "fluent-bit.conf"):
+    files = ("logstash.yml", "pipelines.yml", "pipeline/access.conf", "pipeline/parse.conf")
+    for file in (*files, "filebeat.yml", "fluent-bit.conf"):
         text = (FOLDER / file).read_text(encoding="utf-8")
         for name, default in re.findall(r"\$\{(\w+)(?::([^}]*))?\}", text):
             assert f"`{name}`" in readme, f"{file}: {name}"

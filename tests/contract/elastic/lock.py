@@ -14,13 +14,15 @@ from pathlib import Path
 from localnode.lock import closure, pinned
 
 # What is parsed by: the oldest server that is supported, the last 8.x and a 9.x, and the typed client, which
-# knows watches and ingest processors. For each the Java that it is compiled for.
+# knows watches and ingest processors; and the Ruby in which Logstash 8.19 runs scripts. For each the Java
+# that it is compiled for.
 _SERVER = ("org.elasticsearch.plugin:x-pack-core:{version}", "org.elasticsearch:elasticsearch:{version}")
 VERSIONS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "server-8.10": ("8.10.4", 17, _SERVER),
     "server-8": ("8.19.21", 17, _SERVER),
     "server-9": ("9.5.3", 21, _SERVER),
     "client": ("9.2.8", 17, ("co.elastic.clients:elasticsearch-java:{version}",)),
+    "jruby": ("9.4.9.0", 8, ("org.jruby:jruby-complete:{version}",)),
 }
 # Asked for and never loaded: what no repository serves, directories, HTTP, other JSON libraries.
 _LEFT_OUT = frozenset(

@@ -84,9 +84,9 @@ def installed_jars(name: str) -> Path:
         release = dataclasses.replace(release, folder_name=f"elastic-{name}-{release.version}-{digest}")
         return install(release, default_cache()) / "lib"
     except ImportError as error:
-        _not_to_be_had(f"Elastic's parsers need {error.name}: pip install --editable '.[local,dev]'")
+        _not_to_be_had(f"the jars of {name} need {error.name}: pip install --editable '.[local,dev]'")
     except LocalNodeError as error:
-        _not_to_be_had(f"Elastic's parsers cannot be fetched: {error}")
+        _not_to_be_had(f"the jars of {name} cannot be fetched: {error}")
 
 
 def _not_to_be_had(why: str) -> NoReturn:
