@@ -43,7 +43,11 @@ FORMATS = {
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _FIELDS = b"#fields:"
 _DATE = b"#date:"
-_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+# As servers write it, and as the draft of the format itself does: 12-Jan-1996.
+_DIRECTIVES_DATE = re.compile(
+    r"(?P<iso>\d{4}-\d{2}-\d{2})|(?P<day>\d{1,2})-(?P<month>[A-Za-z]{3})-(?P<year>\d{4})"
+)
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _COLUMN_NAME = re.compile(r'"?[A-Za-z][A-Za-z0-9 _.:()/-]*"?')
 _SCAN_BYTES = 1 << 20
 
@@ -150,8 +154,7 @@ def header_after(line: bytes, header: Header, *, first: bool) -> Header:
     if start == _FIELDS:
         return replace(header, fields=_text(line[len(_FIELDS) :]))
     if start.startswith(_DATE):
-        date = _ISO_DATE.search(_text(line))
-        return replace(header, date=date[0]) if date else header
+        return replace(header, date=_date_in(_text(line)) or header.date)
     if first and not line.startswith(b"#") and _names_columns(_text(line)):
         return replace(header, fields=_text(line))
     return header
@@ -176,6 +179,17 @@ def header_before(read_at: Callable[[int, int], bytes], offset: int) -> Header:
         for block in framer.feed(data):
             _, header = runs_by_header(block, header)
     return header
+
+
+def _date_in(directive: str) -> str | None:
+    """The day that a ``#Date:`` names, as 1996-01-12."""
+    found = _DIRECTIVES_DATE.search(directive)
+    if not found or found["iso"]:
+        return found and found["iso"]
+    month = found["month"].lower()
+    if month not in _MONTHS:
+        return None
+    return f"{found['year']}-{_MONTHS.index(month) + 1:02}-{int(found['day']):02}"
 
 
 def _text(line: bytes) -> str:

@@ -25,7 +25,7 @@ from tests.node.access_log import essence, flat, install_access, simulated
 FOLDER = Path(__file__).parents[1] / "golden" / "formats"
 LOGS = sorted(path.stem for path in FOLDER.glob("*.lines"))
 # Logs of other names than their formats.
-FAMILY = FORMATS | {"mixed": None}
+FAMILY = FORMATS | {"mixed": None, "csv_columns": "access_csv", "wrapped": None, "others": None}
 
 
 @pytest.fixture(scope="module")
@@ -167,3 +167,21 @@ def test_formats_of_ones_own_come_first(engine: Engine, settings: Settings) -> N
     assert made[7]["error.message"].startswith("not as the format gateway says")
     assert not any(name.startswith("httpmon.own") for document in made for name in document)
     assert all(name != "message" for document in made for name in document)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "suffix"),
+    [
+        ('192.0.2.1 - - [17/May/2015:10:05:03 +0000] "GET /long/', ' HTTP/1.1" 200 5 "-" "curl/8.0"'),
+        ('192.0.2.1 - - [17/May/2015:10:05:03 +0000] "GET /long/x HTTP/1.1" 200 5 "-" "', '"'),
+        ('{"time":"2015-05-17T10:05:03Z","status":200,"request":"GET /long/', ' HTTP/1.1"}'),
+        ('"192.0.2.1","-","-",1431857103,"GET /long/', ' HTTP/1.1",200,5'),
+    ],
+)
+def test_a_line_of_a_megabyte_is_read(engine: Engine, access: Settings, prefix: str, suffix: str) -> None:
+    line = prefix + "a%20b?" * ((1 << 20) // 6) + suffix
+    (made,) = simulated(engine, access, "access", [{"event": {"original": line}}])
+    assert made["event"]["kind"] == "event", made["error"]
+    assert made["@timestamp"] == "2015-05-17T10:05:03Z"
+    assert made["httpmon"]["section"].startswith("/long")
+    assert made["event"]["original"] == line

@@ -13,6 +13,7 @@ from shipping.formats import (
     FormatOptions,
     Header,
     format_options,
+    header_after,
     header_before,
     runs_by_header,
 )
@@ -74,6 +75,20 @@ def test_reading_may_begin_at_any_line() -> None:
         found = headers_of([rest], before)
         assert found == {line: EXPECTED[line] for line in found}
         at += len(line)
+
+
+@pytest.mark.parametrize(
+    ("directive", "date"),
+    [
+        (b"#Date: 2015-05-17 10:05:03", "2015-05-17"),
+        (b"#Date: 12-Jan-1996 00:00:00", "1996-01-12"),
+        (b"#date: 1-FEB-1996", "1996-02-01"),
+        (b"#Date: 12-Foo-1996", "2000-01-01"),
+        (b"#Date: today", "2000-01-01"),
+    ],
+)
+def test_dates_are_written_as_by_servers_and_by_the_formats_draft(directive: bytes, date: str) -> None:
+    assert header_after(directive, Header("time", "2000-01-01"), first=False) == Header("time", date)
 
 
 def test_long_files_are_searched_whole() -> None:
