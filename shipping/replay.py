@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
 from threading import Event
 
 from engine.errors import ShippingError
 from shipping.bulk_body import Origin, bulk_items
 from shipping.delivery import Batch, BulkTarget, Counts, Delivery, DeliveryOptions
-from shipping.formats import NO_HEADER, FormatOptions, runs_by_header
+from shipping.formats import NO_HEADER, FormatOptions, Header, header_after
 from shipping.framing import Block, LineFramer
 from shipping.identity import new_key
 from shipping.log_time import find_times, rewrite_times
@@ -33,11 +33,13 @@ class DueLine:
         due: seconds after the start at which it is to be sent; never less than that of the line before.
         offset: where it stands in the log.
         content: with its new time, without its newline.
+        header: in force for it, with the day of its new time where a directive names the day.
     """
 
     due: float
     offset: int
     content: bytes
+    header: Header = NO_HEADER
 
 
 def schedule(
@@ -52,16 +54,29 @@ def schedule(
     """
     first: float | None = None
     due = 0.0
+    header = NO_HEADER
     for offset, content in lines:
-        found = find_times(content, zone)
+        after_it = header_after(content, header, first=offset == 0)
+        if after_it != header or content.startswith(b"#"):
+            # When a directive was written is no time of a request.
+            yield DueLine(due, offset, content, header)
+            header = after_it
+            continue
+        found = find_times(content, zone, header)
         if not found:
-            yield DueLine(due, offset, content)
+            yield DueLine(due, offset, content, header)
             continue
         if first is None:
             first = found[0].epoch
         after = (found[0].epoch - first) / speed
         due = max(due, after)
-        yield DueLine(due, offset, rewrite_times(content, found, start_epoch + after))
+        day = found[0].day
+        yield DueLine(
+            due,
+            offset,
+            rewrite_times(content, found, start_epoch + after),
+            replace(header, date=day(start_epoch + after)) if day else header,
+        )
 
 
 def read_lines(paths: Iterable[str], *, max_line_bytes: int) -> Iterator[tuple[int, bytes]]:
@@ -123,7 +138,6 @@ def replay(
     # A replay is no file that could be met again: its ids only guard against double sending within it.
     key = new_key(0, 0, os.urandom(16), ())
     path = paths[0] if len(paths) == 1 else "replay"
-    header = NO_HEADER
     delivery = Delivery(engine, options, acknowledged=lambda _: None, notify=notify)
     begun, start_epoch = time.monotonic(), time.time()
     items: list[bytes] = []
@@ -146,8 +160,7 @@ def replay(
                 break
             content = line.content + b"\n"
             block = Block(line.offset, content, line.offset + len(content))
-            items += bulk_items(block, Origin(key, path, formats, header))
-            _, header = runs_by_header(block, header)
+            items += bulk_items(block, Origin(key, path, formats, line.header))
         send()
         give_up_at = time.monotonic() + _STOP_SECONDS
         delivery.drain(deadline=lambda: stop.is_set() and time.monotonic() >= give_up_at)

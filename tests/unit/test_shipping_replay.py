@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shipping.formats import Header
 from shipping.log_time import find_times, rewrite_times
 from shipping.replay import DueLine, schedule
 
@@ -108,3 +109,62 @@ def test_times_without_a_zone_are_of_the_one_that_is_given() -> None:
     (found,) = find_times(line, berlin)
     assert found.epoch == 1431857103 - 7200
     assert rewrite_times(line, [found], 1_700_000_000) == b"2023-11-15 00:13:20 GET /"
+
+
+APART = "date cs-method c-ip time cs-uri"
+CSV = '"remotehost","date","request","status"'
+
+
+@pytest.mark.parametrize(
+    ("header", "before", "after"),
+    [
+        (Header(APART), b"2015-05-17 GET 1.2.3.4 10:05:03 /a", b"2023-11-14 GET 1.2.3.4 22:13:20 /a"),
+        (Header(APART), b"2015-05-17\tGET\t-\t10:05:03.25\t/a", b"2023-11-14\tGET\t-\t22:13:20.25\t/a"),
+        (Header("time cs(User-Agent) date"), b'10:05:03 "a b" 2015-05-17\r', b'22:13:20 "a b" 2023-11-14\r'),
+        (Header("date time cs-uri"), b"2015-05-17  10:05:03  /a", b"2023-11-14  22:13:20  /a"),
+        (Header(CSV), b'"a",1431857103,"GET / HTTP/1.0",200', b'"a",1700000000,"GET / HTTP/1.0",200'),
+        (Header(CSV), b'"a","1431857103.25","GET /",200', b'"a","1700000000.25","GET /",200'),
+        (Header(CSV), b'"a, ""b""",1431857103250,"x",200', b'"a, ""b""",1700000000250,"x",200'),
+        (
+            Header("time;status;request"),
+            b'"17/May/2015:10:05:03 +0000";200;"GET /;x"',
+            b'"14/Nov/2023:22:13:20 +0000";200;"GET /;x"',
+        ),
+        # Other columns than the header names: whatever is a time by its looks.
+        (Header(APART), b"2015-05-17 10:05:03 GET", b"2023-11-14 22:13:20 GET"),
+    ],
+)
+def test_the_time_stands_in_the_columns_that_a_header_names(
+    header: Header, before: bytes, after: bytes
+) -> None:
+    (found,) = find_times(before, header=header)
+    assert found.epoch // 1 == 1431857103
+    assert rewrite_times(before, [found], 1_700_000_000 + found.epoch % 1) == after
+
+
+@pytest.mark.parametrize(
+    ("header", "line"),
+    [
+        (Header(APART), b"2015-02-31 GET 1.2.3.4 10:05:03 /a"),
+        (Header(APART), b"yesterday GET 1.2.3.4 10:05:03 /a"),
+        (Header("time cs-uri"), b"10:05:03 /a"),
+        (Header(CSV), b'"a",-,"GET / HTTP/1.0",200'),
+    ],
+)
+def test_columns_may_hold_no_time(header: Header, line: bytes) -> None:
+    assert find_times(line, header=header) == []
+
+
+def test_a_time_of_day_is_of_the_day_that_a_directive_names() -> None:
+    log = [
+        b"#Date: 2015-05-17 23:00:00",
+        b"#Fields: time cs-uri",
+        b"23:59:50 /a",
+        b"#Date: 18-May-2015",
+        b"00:00:10 /b",
+    ]
+    replayed = list(schedule(enumerate(log), start_epoch=1_700_006_390, speed=1))
+    assert [line.content for line in replayed] == [*log[:2], b"23:59:50 /a", log[3], b"00:00:10 /b"]
+    assert [line.due for line in replayed] == [0, 0, 0, 0, 20]
+    assert [line.header.date for line in replayed if b"/" in line.content] == ["2023-11-14", "2023-11-15"]
+    assert replayed[-1].header.fields == "time cs-uri"
