@@ -85,6 +85,7 @@ def read_installation(engine: Engine, settings: Settings) -> Installation:
         newest_summary=tick.newest_summary if tick else None,
         newest_hit=tick.newest_hit if tick else None,
         unparsed=tick.unparsed if tick else 0,
+        headers=tick.headers if tick else 0,
         open_alerts=tuple(
             alert.rule_name
             for alert in (tick.open_alerts if tick else ())

@@ -118,6 +118,7 @@ class Installation:
         newest_summary: start of the newest summarised bucket; None while there is none.
         newest_hit: event time of the newest hit; None while there is none.
         unparsed: lines that could not be parsed.
+        headers: lines that name the columns of others.
         open_alerts: names of rules whose alerts are open and not silenced.
         audited_at: when the summaries were last compared with their sources; None if they never were.
         audit: what came of that.
@@ -140,6 +141,7 @@ class Installation:
     newest_summary: datetime | None = None
     newest_hit: datetime | None = None
     unparsed: int = 0
+    headers: int = 0
     open_alerts: tuple[str, ...] = ()
     audited_at: datetime | None = None
     audit: str = ""

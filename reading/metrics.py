@@ -45,6 +45,7 @@ def tick_metrics(tick: Tick, rule: TrafficRule, *, now: datetime) -> Iterator[Me
     yield _counter("httpmon_hits", "Hits in the summaries.", tick.overall_hits)
     yield _counter("httpmon_response_bytes", "Bytes sent, in the summaries.", tick.overall_bytes)
     yield _counter("httpmon_unparsed_lines", "Lines that could not be parsed.", tick.unparsed)
+    yield _counter("httpmon_header_lines", "Lines that name the columns of others.", tick.headers)
     yield _gauge("httpmon_interval_hits_per_second", "Hits/s in the interval.", tick.hits / question.seconds)
     yield _gauge(
         "httpmon_window_hits_per_second",

@@ -42,7 +42,7 @@ def render_tick(tick: Tick, rule: TrafficRule, *, now: datetime, zone: tzinfo | 
 
 
 def freshness_lines(tick: Tick, *, now: datetime, zone: tzinfo | None) -> list[str]:
-    """How current the numbers are, how many lines could not be parsed, and what to do about old numbers."""
+    """How current the numbers are, how many lines are no hits, and what to do about old numbers."""
     facts = []
     if tick.newest_summary is None:
         facts.append("no summary yet")
@@ -52,7 +52,9 @@ def freshness_lines(tick: Tick, *, now: datetime, zone: tzinfo | None) -> list[s
     if tick.newest_hit is not None:
         facts.append(f"newest hit {near_time(tick.newest_hit, now, zone)}")
     facts.append(f"unparsed lines {tick.unparsed:,} (+{tick.unparsed_now:,})")
-    return ["; ".join(facts), *_failing(tick), *_advice(tick, now, zone)]
+    # In a line of its own: eighty columns hold no more than the others.
+    headers = [f"header lines {tick.headers:,}"] if tick.headers else []
+    return ["; ".join(facts), *headers, *_failing(tick), *_advice(tick, now, zone)]
 
 
 def _failing(tick: Tick) -> list[str]:

@@ -41,6 +41,7 @@ def status_text(installation: Installation, found: list[Finding], zone: tzinfo |
         ("newest summary", _age(installation.newest_summary, installation.read_at, zone, bucket=True)),
         ("newest hit", _age(installation.newest_hit, installation.read_at, zone, bucket=False)),
         ("unparsed lines", f"{installation.unparsed:,}"),
+        *([("header lines", f"{installation.headers:,}")] if installation.headers else []),
         ("open alerts", ", ".join(map(printable, installation.open_alerts)) or "none"),
     ]
     if installation.audited_at is not None:

@@ -123,6 +123,8 @@ class Tick:
         newest_summary: start of the newest summarised bucket; None while there is none.
         newest_hit: event time of the newest raw hit; None while there is none.
         unparsed: lines that could not be parsed, overall and arrived in the interval.
+        headers: lines that are no hits but name the columns of others; hits, unparsed and headers are
+            together the lines of the raw data.
         failing: the watches of the scheduler that fail, by name; the engine's own are not asked for here.
     """
 
@@ -148,6 +150,7 @@ class Tick:
     unparsed: int
     unparsed_now: int
     failing: tuple[str, ...] = ()
+    headers: int = 0
 
     def named(self, most: int) -> tuple[tuple[tuple[str, SectionCounts], ...], SectionCounts, int]:
         """The first ``most`` sections, all others together, and how many of those had hits."""
@@ -170,6 +173,7 @@ def tick_searches(names: Names, question: Question) -> list[Search]:
         (search_header(names.raw, may_be_absent=True), _newest_hit()),
         (search_header(names.raw, may_be_absent=True), _unparsed()),
         (search_header(names.raw, may_be_absent=True), _unparsed(between(question.start, question.end))),
+        (search_header(names.raw, may_be_absent=True), _lines("enrichment")),
         (search_header(names.watch_store, may_be_absent=True), _failing_watches()),
     ]
 
@@ -187,6 +191,7 @@ def shape_tick(question: Question, answers: Sequence[Mapping[str, Any]]) -> Tick
         newest_hit,
         unparsed,
         unparsed_now,
+        headers,
         watches,
     ) = answers
     named, total, distinct = _shape_sections(sections["aggregations"], question)
@@ -226,6 +231,7 @@ def shape_tick(question: Question, answers: Sequence[Mapping[str, Any]]) -> Tick
         unparsed=int(unparsed["hits"]["total"]["value"]),
         unparsed_now=int(unparsed_now["hits"]["total"]["value"]),
         failing=_shape_failing(_sources(watches)),
+        headers=int(headers["hits"]["total"]["value"]),
     )
 
 
@@ -368,8 +374,13 @@ def _newest_hit() -> dict[str, Any]:
 
 
 def _unparsed(within: dict[str, Any] | None = None) -> dict[str, Any]:
-    failed: dict[str, Any] = {"term": {"event.kind": "pipeline_error"}}
-    filters = [failed] if within is None else [failed, within]
+    return _lines("pipeline_error", within)
+
+
+def _lines(kind: str, within: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Count the raw documents of an ``event.kind``."""
+    of_kind: dict[str, Any] = {"term": {"event.kind": kind}}
+    filters = [of_kind] if within is None else [of_kind, within]
     return {"size": 0, "track_total_hits": True, "query": {"bool": {"filter": filters}}}
 
 

@@ -50,6 +50,7 @@ def tick_object(tick: Tick, rule: TrafficRule, *, now: datetime) -> dict[str, An
             "newest_hit": tick.newest_hit and utc_text(tick.newest_hit),
         },
         "unparsed": {"overall": tick.unparsed, "interval": tick.unparsed_now},
+        "headers": {"overall": tick.headers},
         "failing_watches": list(tick.failing),
     }
 

@@ -217,13 +217,14 @@ def test_unparsed_lines_and_the_newest_hit_come_from_the_raw_data(
         },
     )
     operations: list[dict[str, Any]] = []
-    for second, kind in ((1, "event"), (2, "pipeline_error"), (13, "event"), (14, "pipeline_error")):
+    kinds = ("event", "pipeline_error", "enrichment")
+    for second, kind in ((1, "event"), (2, "pipeline_error"), *zip((13, 14, 15), kinds, strict=True)):
         operations.append({"create": {"_index": settings.names.raw}})
         time = START + timedelta(seconds=second)
         operations.append({"@timestamp": time.isoformat(), "event": {"kind": kind}})
     send(engine, operations)
     tick = read_tick(engine, settings.names, Question(end=START + timedelta(seconds=10)))
-    assert (tick.unparsed, tick.unparsed_now) == (2, 1)
+    assert (tick.unparsed, tick.unparsed_now, tick.headers) == (2, 1, 1)
     assert tick.newest_hit == START + timedelta(seconds=13)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,10 +31,11 @@ def scraped(tick: Tick | None) -> dict[str, float]:
 
 
 def test_the_numbers_of_a_busy_tick() -> None:
-    numbers = scraped(busy_tick())
+    numbers = scraped(replace(busy_tick(), headers=4))
     assert numbers["httpmon_up"] == 1
     assert numbers["httpmon_hits_total"] == 20_500
     assert numbers["httpmon_unparsed_lines_total"] == 3
+    assert numbers["httpmon_header_lines_total"] == 4
     assert numbers["httpmon_interval_hits_per_second"] == 12.8
     assert numbers["httpmon_window_hits_per_second"] == 10.0
     assert numbers["httpmon_traffic_threshold_hits_per_second"] == 10.0

@@ -146,3 +146,9 @@ def test_small_texts() -> None:
 def test_failing_watches_are_counted_and_named(failing: tuple[str, ...], told: str) -> None:
     lines = freshness_lines(replace(busy_tick(), failing=failing), now=NOW, zone=UTC)
     assert lines[1:] == [told]
+
+
+def test_header_lines_are_counted_where_there_are_any() -> None:
+    lines = freshness_lines(replace(busy_tick(), headers=1234), now=NOW, zone=UTC)
+    assert lines[1:] == ["header lines 1,234"]
+    assert "header" not in "".join(freshness_lines(busy_tick(), now=NOW, zone=UTC))

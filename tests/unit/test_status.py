@@ -97,6 +97,14 @@ def test_all_is_well() -> None:
     assert [line.rstrip() for line in shown.splitlines()] == TEXT.splitlines()
 
 
+def test_header_lines_are_shown_where_there_are_any() -> None:
+    shown = status_text(replace(WELL, headers=4), [], UTC).splitlines()
+    assert [line.split() for line in shown if "lines" in line][:2] == [
+        ["unparsed", "lines", "0"],
+        ["header", "lines", "4"],
+    ]
+
+
 @pytest.mark.parametrize(
     ("change", "level", "what"),
     [

@@ -62,6 +62,7 @@ def answers(**given: dict[str, Any]) -> list[dict[str, Any]]:
         "newest_hit": found(),
         "unparsed": found(),
         "unparsed_now": found(),
+        "headers": found(),
         "watches": found(),
     }
     return list((nothing | given).values())
@@ -79,7 +80,7 @@ def test_the_searches_read_the_summaries_of_the_interval() -> None:
         "httpmon-shop-traffic,httpmon-shop-traffic-hourly",
         *["httpmon-shop-alerts"] * 2,
         "httpmon-shop-operations",
-        *["logs-httpmon.access-shop"] * 3,
+        *["logs-httpmon.access-shop"] * 4,
         ".httpmon-shop-watches",
     ]
     sections = searches[0][1]
@@ -107,7 +108,7 @@ def test_what_may_be_absent_is_empty() -> None:
 
 
 def test_the_past_shows_no_alert_of_its_future() -> None:
-    (*_, alerts, by_alert, _, _, _, _, _) = tick_searches(Names(), Question(end=END, past=True))
+    (*_, alerts, by_alert, _, _, _, _, _, _) = tick_searches(Names(), Question(end=END, past=True))
     for _, body in (alerts, by_alert):
         assert body["query"]["bool"]["filter"][1]["range"]["@timestamp"]["lte"] == END.isoformat()
     (*_, alerts, _, _, _, _, _, _) = tick_searches(Names(), Question(end=END))
