@@ -69,7 +69,8 @@ def render_all(settings: Settings, engine: Capabilities) -> list[Rendered]:
     """Render every template of every pack, in the order in which the objects depend on one another.
 
     Left out are stores, the scheduler's own indices, where the engine runs everything itself; roles where the
-    engine has none of Elasticsearch's kind; and templates whose output is empty.
+    engine has none of Elasticsearch's kind; pipelines where Logstash parses, since Elasticsearch takes none
+    without a node with the role ingest; and templates whose output is empty.
     Raises TemplateError, or SettingsError for parameters that no template declares.
     """
     templates = find_templates(settings.packs)
@@ -83,7 +84,8 @@ def render_all(settings: Settings, engine: Capabilities) -> list[Rendered]:
     for one in rendered:
         if one.kind == "transform":
             _refuse_short_delay(one, settings)
-    return [one for one in rendered if one.body]
+    no_pipelines = settings.parsing == "logstash"
+    return [one for one in rendered if one.body and not (no_pipelines and one.kind == "pipeline")]
 
 
 def _refuse_short_delay(transform: Rendered, settings: Settings) -> None:

@@ -195,6 +195,9 @@ class Settings(BaseSettings):
     executor: Literal["auto", "native", "scheduler", "kibana"] = Field(
         "auto", description="who runs transforms and watches; auto follows what the engine can"
     )
+    parsing: Literal["pipeline", "logstash"] = Field(
+        "pipeline", description="who parses lines: ingest pipelines; or Logstash, and no node need ingest"
+    )
     packs: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_paths)] = Field(
         (), description="further folders of templates; in the variable, separated as in PATH"
     )
