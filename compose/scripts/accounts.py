@@ -8,6 +8,7 @@ import json
 import os
 import ssl
 import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -31,13 +32,37 @@ ROLES = {
         ],
     },
 }
-USERS = {"httpmon_logstash": "logstash", "httpmon": "httpmon"}
+# The folder of each user's password, and its roles. The last one is Elastic's own: Kibana's objects, no data.
+USERS = {
+    "httpmon_logstash": ("logstash", ["httpmon_logstash"]),
+    "httpmon": ("httpmon", ["httpmon", "kibana_admin"]),
+}
+
+
+# A cluster that has just started answers before it can store users.
+PATIENCE_SECONDS = 120.0
+STARTING = (429, 502, 503, 504)
 
 
 def main() -> int:
     """Writes roles, users and the password of ``kibana_system``; 0 when all is there."""
     secrets = Path(os.environ.get("SECRETS", "/secrets"))
     url = os.environ["HTTPMON_ENGINE_URL"].rstrip("/")
+    try:
+        write_all(url, secrets, time.monotonic() + PATIENCE_SECONDS)
+    except urllib.error.HTTPError as error:
+        sys.stderr.write(
+            f"accounts.py: {error.url}: {error.code} {error.read(500).decode(errors='replace')}\n"
+        )
+        return 1
+    except OSError as error:
+        sys.stderr.write(f"accounts.py: {url}: {error}\n")
+        return 1
+    return 0
+
+
+def write_all(url: str, secrets: Path, until: float) -> None:
+    """Puts each role and user, again while the cluster is starting."""
     trust = ssl.create_default_context(cafile=str(secrets / "engine" / "ca.pem"))
     login = base64.b64encode(f"elastic:{read(secrets, 'engine')}".encode()).decode()
 
@@ -48,24 +73,20 @@ def main() -> int:
             headers={"Authorization": f"Basic {login}", "Content-Type": "application/json"},
             method="PUT",
         )
-        with urllib.request.urlopen(request, context=trust, timeout=60):  # noqa: S310
-            pass
+        while True:
+            try:
+                with urllib.request.urlopen(request, context=trust, timeout=60):  # noqa: S310
+                    return
+            except urllib.error.HTTPError as error:
+                if error.code not in STARTING or time.monotonic() > until:
+                    raise
+            time.sleep(1.0)
 
-    try:
-        for name, role in ROLES.items():
-            put(f"role/{name}", role)
-        for name, folder in USERS.items():
-            put(f"user/{name}", {"password": read(secrets, folder), "roles": [name]})
-        put("user/kibana_system/_password", {"password": read(secrets, "kibana")})
-    except urllib.error.HTTPError as error:
-        sys.stderr.write(
-            f"accounts.py: {error.url}: {error.code} {error.read(500).decode(errors='replace')}\n"
-        )
-        return 1
-    except OSError as error:
-        sys.stderr.write(f"accounts.py: {url}: {error}\n")
-        return 1
-    return 0
+    for name, role in ROLES.items():
+        put(f"role/{name}", role)
+    for name, (folder, roles) in USERS.items():
+        put(f"user/{name}", {"password": read(secrets, folder), "roles": roles})
+    put("user/kibana_system/_password", {"password": read(secrets, "kibana")})
 
 
 def read(secrets: Path, folder: str) -> str:

@@ -74,6 +74,36 @@ def schema(file: Path) -> str:
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
+def compose_itself() -> list[str]:
+    """Compose, as a plugin or by itself; it needs no engine to read files. Skips where it is not."""
+    for command in (["docker", "compose"], ["docker-compose"]):
+        if shutil.which(command[0]):
+            asked = [*command, "version", "--short"]
+            done = subprocess.run(asked, capture_output=True, text=True, check=False)
+            if done.returncode == 0 and done.stdout.strip()[:2] != "1.":
+                return command
+    pytest.skip("neither `docker compose` nor docker-compose (2 or newer) is here")
+
+
+@pytest.mark.parametrize("profile", ["", "tail", "*"])
+@pytest.mark.parametrize("files", [*STACKS.values(), ("common.yml",)], ids=lambda files: "+".join(files))
+def test_compose_itself_takes_each_combination(files: tuple[str, ...], profile: str, tmp_path: Path) -> None:
+    command = [*compose_itself(), "--profile", profile] if profile else compose_itself()
+    named = [part for file in files for part in ("-f", str(FOLDER / file))]
+    clean = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    asked = [*command, *named, "config", "--format", "json"]
+    done = subprocess.run(asked, capture_output=True, text=True, env=clean, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    services = json.loads(done.stdout)["services"]
+    ours = stack(texts(), files)["services"]
+    assert set(services) == {name for name in ours if profile or "profiles" not in ours[name]}
+    for name, service in services.items():
+        for key in ("image", "user", "read_only", "cap_drop", "mem_limit", "restart", "init"):
+            assert (key in service) == (key in ours[name]), (name, key)
+        assert set(service.get("environment") or {}) == set(ours[name].get("environment") or {}), name
+        assert len(service.get("volumes", [])) == len(ours[name].get("volumes", [])), name
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new", "problem"),
     [
@@ -271,8 +301,10 @@ def test_what_is_lost_is_made_anew_and_the_rest_kept(secrets: Path, tmp_path: Pa
 
 
 @contextmanager
-def server(secrets: Path | None, answer: int = 200) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    """A web server that keeps what it was asked; with TLS where it has secrets."""
+def server(
+    secrets: Path | None, answer: int = 200, first: int | None = None
+) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """A web server that keeps what it was asked; with TLS where it has secrets. It may begin otherwise."""
     seen: list[dict[str, Any]] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -289,7 +321,7 @@ def server(secrets: Path | None, answer: int = 200) -> Iterator[tuple[int, list[
                     "body": self.rfile.read(length),
                 }
             )
-            self.send_response(answer)
+            self.send_response(first if first is not None and len(seen) == 1 else answer)
             self.send_header("Content-Length", "2")
             self.end_headers()
             if self.command != "HEAD":
@@ -347,6 +379,20 @@ def test_accounts_are_made_over_tls_with_the_passwords_of_their_services(secrets
     assert bodies["/_security/user/httpmon_logstash"] == {"password": expected, "roles": ["httpmon_logstash"]}
     login = base64.b64decode(seen[0]["headers"]["Authorization"].removeprefix("Basic ")).decode()
     assert login == "elastic:" + (secrets / "engine" / "password").read_text(encoding="ascii")
+
+
+def test_accounts_wait_for_a_cluster_that_is_starting(secrets: Path) -> None:
+    with server(secrets, first=503) as (port, seen):
+        done = make_accounts(secrets, port)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [request["path"] for request in seen][:2] == ["/_security/role/httpmon_logstash"] * 2
+    assert json.loads(seen[4]["body"])["roles"] == ["httpmon", "kibana_admin"]
+
+
+def test_accounts_without_secrets_say_so(tmp_path: Path) -> None:
+    done = make_accounts(tmp_path, 1)
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert "No such file" in done.stderr
 
 
 def test_accounts_that_are_refused_are_an_error_without_a_secret(secrets: Path) -> None:
