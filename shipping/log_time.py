@@ -26,7 +26,7 @@ _ISO = re.compile(
     rb"(?P<stamp>\d{4}-\d{2}-\d{2}(?P<separator>[T \t])\d{2}:\d{2}:\d{2})(?:[.,](?P<fraction>\d{1,9}))?"
     rb"(?P<zone>Z|[+-]\d{2}:?\d{2})?"
 )
-_EPOCH_COLUMN = re.compile(rb'(?:(?:"[^"]*"|[^,"]*),){3}"?(?P<epoch>\d{9,10})"?,')
+_EPOCH_COLUMN = re.compile(rb'(?:(?:"[^"]*"|[^,"]*),){3}"?(?P<epoch>\d{10})"?,')
 _EPOCH_FIELD = re.compile(rb':\s*"?(?P<epoch>1\d{9}(?:\.\d{1,9}|\d{3})?)"?\s*[,}]')
 _QUOTED = rb'"(?:[^"\\]|\\.|"")*"'
 _COLUMNS = {
@@ -39,7 +39,7 @@ _COLUMNS = {
 }
 _CLOCK = re.compile(rb"(?P<clock>\d{2}:\d{2}:\d{2})(?:\.(?P<fraction>\d{1,9}))?")
 _DAY = re.compile(rb"\d{4}-\d{2}-\d{2}")
-_EPOCH = re.compile(rb"(?P<epoch>\d{9,10}(?:\.\d{1,9}|\d{3})?)")
+_EPOCH = re.compile(rb"(?P<epoch>\d{10}(?:\.\d{1,9}|\d{3})?)")
 # How CSV's columns with the time of a request are called, in small letters.
 _TIME_COLUMNS = ("date", "time", "timestamp", "datetime", "ts")
 # Times of one line that are further apart do not all tell when the request was.
