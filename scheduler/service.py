@@ -23,8 +23,6 @@ from scheduler.watches.service import WatchService
 
 _log = logging.getLogger("httpmon.scheduler")
 
-# Between two looks at whether a transform is due; below the shortest frequency, 1 s.
-_TRANSFORMS_SECONDS = 0.1
 _FIRST_BACK_OFF_SECONDS = 0.5
 _LONGEST_BACK_OFF_SECONDS = 15.0
 # How often it looks whether a data stream has something that is too old.
@@ -275,7 +273,7 @@ class _Session:
         if begun - self._retained_at >= _RETENTION_SECONDS:
             self._retained_at = begun
             self._remove_what_is_too_old()
-        self._over.wait(max(0.0, _TRANSFORMS_SECONDS - (time.monotonic() - begun)))
+        self._over.wait(self._transforms.rest())
 
     def _remove_what_is_too_old(self) -> None:
         if self._retention is None or self._transforms is None:

@@ -24,6 +24,8 @@ Outcome = Literal["checkpoint", "unchanged", "progress", "retrying", "failed"]
 TICK_SECONDS = 2.0
 # How soon a change of the definitions is seen; also how long an alias is taken to stay what it is.
 _LOOK_SECONDS = 1.0
+# After the engine's clock has reached the time of a look; covers what is not known of that clock.
+_AFTER_SECONDS = 0.02
 _FIRST_BACK_OFF_SECONDS = 1.0
 _LONGEST_BACK_OFF_SECONDS = 60.0
 # A refusal may pass (a mapping that is being put, a queue that is full); Elasticsearch too tries 10 times.
@@ -72,6 +74,8 @@ class TransformService:
         self._entries: dict[str, _Entry] = {}
         self._looked_at = float("-inf")
         self._aliases: dict[str, tuple[float, frozenset[str]]] = {}
+        # The engine's clock, epoch milliseconds, and the moment it was read.
+        self._clock = (0, 0.0)
 
     def close(self) -> None:
         """End the threads that search ahead."""
@@ -94,10 +98,16 @@ class TransformService:
         if not due:
             return []
         now = int(self._engine.now().timestamp() * 1000)
+        self._clock = (now, self._monotonic())
         results: dict[str, TransformResult] = {}
         while due and (not results or self._monotonic() - started < seconds):
             due = [entry for entry in due if self._step(entry, now, results)]
         return list(results.values())
+
+    def rest(self) -> float:
+        """For how many seconds nothing is due; never longer than until it must look for new definitions."""
+        due = [entry.due_at for entry in self._entries.values() if not entry.given_up]
+        return max(0.0, min([self._looked_at + _LOOK_SECONDS, *due]) - self._monotonic())
 
     def passed(self, destination: str) -> datetime | None:
         """Up to which instant of ``event.ingested`` an index, or what an alias stands for, is summarised.
@@ -180,13 +190,24 @@ class TransformService:
         upper = None if state.upper is None else _instant(state.upper)
         results[identifier] = TransformResult(identifier, outcome, upper, written)
         if not more:
-            entry.due_at = self._monotonic() + runner.body.frequency_seconds
+            entry.due_at = self._next_check(runner.body.frequency_seconds)
             entry.given_up = state.status == "finished"
             return False
         read = state.statistics.documents_processed - earlier.statistics.documents_processed
         pause = runner.pause_seconds(read)
         entry.due_at = self._monotonic() + pause
         return pause == 0
+
+    def _next_check(self, frequency: float) -> float:
+        """When one that is up to date looks again: just after a multiple of that by the engine's clock.
+
+        So all look at once, and together they read that clock once. And watches run on whole seconds: one
+        that waits for summaries finds what was looked for a second before its time, instead of having to wait
+        for a look that begins at any moment.
+        """
+        read, at = self._clock
+        passed = read / 1000 + self._monotonic() - at
+        return self._monotonic() + frequency - passed % frequency + _AFTER_SECONDS
 
     def _trouble(self, entry: _Entry, error: HttpmonError) -> TransformResult:
         """Decide whether to try again; note the reason in the state, as far as possible, and tell it."""

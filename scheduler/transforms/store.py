@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from engine.client import Engine
 from engine.errors import NotFound
 from provisioning.names import Names
-from scheduler.definitions import stored_definitions
+from scheduler.definitions import StoredDefinitions
 from scheduler.transforms.checkpoint import State, from_document, to_document
 
 
@@ -38,11 +38,11 @@ class TransformStore:
     def __init__(self, engine: Engine, names: Names) -> None:
         self._engine = engine
         self._index = names.transform_store
+        self._definitions = StoredDefinitions(engine, self._index)
 
     def definitions(self) -> list[Definition]:
         """Every definition, by id; none where the store does not exist yet."""
-        found = stored_definitions(self._engine, self._index)
-        return [_definition(one.source, one.revision) for one in found]
+        return [_definition(one.source, one.revision) for one in self._definitions.read()]
 
     def definition(self, identifier: str) -> Definition:
         """One definition, as it is now. Raises NotFound."""

@@ -33,6 +33,8 @@ _LONGEST_BACK_OFF_SECONDS = 10.0
 # How long the records of runs are kept, as Watcher keeps its own, and how often old ones are removed.
 _HISTORY_KEPT = "7d"
 _EXPIRE_SECONDS = 3600.0
+# How often it looks whether summaries have reached what a run waits for.
+_WAIT_SECONDS = 0.1
 # After this long a run that waits for summaries is told of.
 _PATIENCE = timedelta(seconds=30)
 # Runs are mostly waiting for the engine. Watches are often due at the same instant, and each should start at
@@ -52,6 +54,8 @@ class _Entry:
     not_before: float = 0.0
     failures: int = 0
     told: str = ""
+    # Its next scheduled time, while nothing of it is due.
+    rests_until: datetime | None = None
 
 
 def _now() -> datetime:
@@ -117,7 +121,8 @@ class WatchService:
             self._store.expire_history(_HISTORY_KEPT)
             self._claims.expire()
             self._expired_at = time.monotonic()
-        waits = [self._start_due(entry) for entry in self._entries.values()]
+        now = self._clock()
+        waits = [self._start_due(entry, now) for entry in self._entries.values()]
         return min([_LOOK_SECONDS, *waits])
 
     def wait(self, seconds: float) -> None:
@@ -149,6 +154,7 @@ class WatchService:
                 self._entries[identifier] = _Entry(definition, self._parsed(definition))
             elif entry.definition.revision != definition.revision and entry.running is None:
                 entry.definition, entry.watch = definition, self._parsed(definition)
+                entry.rests_until = None
 
     def _parsed(self, definition: Definition) -> Watch | None:
         """The watch; None, and told, where it is none that can be run."""
@@ -167,7 +173,7 @@ class WatchService:
 
     # -- running -----------------------------------------------------------------------------------------
 
-    def _start_due(self, entry: _Entry) -> float:
+    def _start_due(self, entry: _Entry, now: datetime) -> float:
         """Start a run of one watch if it is due; else, in how many seconds to look again."""
         if entry.running is not None:
             if not entry.running.done():
@@ -176,6 +182,8 @@ class WatchService:
         watch = entry.watch
         if watch is None:
             return _LOOK_SECONDS
+        if entry.rests_until is not None and now < entry.rests_until:
+            return (entry.rests_until - now).total_seconds()
         left = entry.not_before - time.monotonic()
         if left > 0:
             return left
@@ -210,13 +218,13 @@ class WatchService:
                 watch.id, replace(entry.progress, last=coming.done, skipped=skipped), entry.progress
             )
         if coming.run is None:
-            following = watch.schedule.next_after(now)
+            following = entry.rests_until = watch.schedule.next_after(now)
             seconds = (following - now).total_seconds() if following else _LOOK_SECONDS
             return None, seconds
         wait = wait_of(watch)
         if wait is not None and self._passed is not None and not self._has_passed(wait, coming.run):
             self._tell_of_waiting(entry, wait, coming.run, now)
-            return None, 0.2
+            return None, _WAIT_SECONDS
         return coming.run, 0.0
 
     def _has_passed(self, wait: Wait, scheduled: datetime) -> bool:

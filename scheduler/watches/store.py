@@ -11,7 +11,7 @@ from typing import Any
 from engine.client import Engine, refusal
 from engine.errors import EngineUnreachable, NotFound
 from provisioning.names import Names
-from scheduler.definitions import stored_definitions
+from scheduler.definitions import StoredDefinitions
 from scheduler.watches.execution import Outcome
 from scheduler.watches.expiry import remove_matching
 from scheduler.watches.history import record_id, with_failed_writes
@@ -65,6 +65,7 @@ class WatchStore:
         self._engine = engine
         self._index = names.watch_store
         self._history = names.watch_history
+        self._definitions = StoredDefinitions(engine, self._index)
 
     def definitions(self) -> list[Definition]:
         """Every definition, by id; none where the store does not exist yet."""
@@ -75,7 +76,7 @@ class WatchStore:
                 active=bool(one.source.get("active", True)),
                 revision=one.revision,
             )
-            for one in stored_definitions(self._engine, self._index)
+            for one in self._definitions.read()
         ]
 
     def progress(self, identifier: str) -> Progress:
