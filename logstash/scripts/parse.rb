@@ -133,6 +133,7 @@ def instant(event, text)
   month = match && MONTHS.index(match[:month])
   raise Unparsed, "no date like [17/May/2015:10:05:03 +0000]: #{text[0, 60]}" if month.nil?
   day, year, hour, minute, second = %i[day year hour minute second].map { |part| match[part].to_i }
+  raise Unparsed, "an impossible date, time or zone: #{text[0, 60]}" if year < 1970
   # A leap second counts to the second before it.
   local = java.time.LocalDateTime.of(year, month + 1, day, hour, minute, second == 60 ? 59 : second)
   zone = match[:zone] ? java.time.ZoneId.of(match[:zone]) : given_zone(event)
