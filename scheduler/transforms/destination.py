@@ -113,8 +113,10 @@ class Destination:
         """Write (id, document as it should be, document as it was found); nothing instead of one removes it.
 
         What somebody wrote since it was found stays. The version goes up by one, so that the next checkpoint,
-        whose upper bound is later, still overwrites it.
+        whose upper bound is later, still overwrites it. A document that is stamped by what computed it, as
+        ``parsing = logstash`` has it, is stamped anew: transforms of hours look for what was written lately.
         """
+        now = None if self._body.pipeline is not None else self._engine.now().isoformat()
         lines = bytearray()
         for identifier, document, found in documents:
             action: dict[str, Any] = {"_id": identifier}
@@ -123,6 +125,8 @@ class Destination:
             kind = "delete" if document is None else "create" if found is None else "index"
             lines += json.dumps({kind: action}).encode() + b"\n"
             if document is not None:
+                if now is not None and "ingested" in document.get("event", {}):
+                    document = {**document, "event": {**document["event"], "ingested": now}}
                 lines += json.dumps(document, ensure_ascii=False).encode() + b"\n"
         if lines:
             self._bulk(bytes(lines))

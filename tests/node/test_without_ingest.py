@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from cli.app import app
 from engine.client import Engine
 from provisioning.rendering import render_all
 from provisioning.settings import Settings
@@ -71,6 +73,26 @@ def test_summaries_are_the_same_without_any_pipeline(
     answer = engine.bulk(body.encode(), target=other.names.raw, params={"refresh": "true"})
     assert answer["errors"] is False
     assert settled(engine, other) == with_pipelines
+    path = f"/{other.names.sections}/_delete_by_query"
+    assert engine.request("POST", path, body=FIRST, params=NOW)["deleted"] == 3
+    # Three of 10 s, and the hours that are computed from them.
+    assert audited(other) == 6
+    audited(other, "--repair", exit_code=0)
+    assert audited(other) == 0
+    assert settled(engine, other) == with_pipelines
+
+
+FIRST = {"query": {"term": {"@timestamp": START.isoformat()}}}
+NOW = {"refresh": "true"}
+
+
+def audited(settings: Settings, *more: str, exit_code: int | None = None) -> int:
+    """How many summaries `httpmon reconcile` finds to be wrong."""
+    given = ["--url", settings.engine.url, "--namespace", settings.namespace, "reconcile", "--format", "json"]
+    given += ["--from", START.isoformat(), "--to", (START + timedelta(hours=1)).isoformat()]
+    done = CliRunner().invoke(app, [*given, *more], catch_exceptions=False)
+    assert exit_code is None or done.exit_code == exit_code, done.output
+    return int(json.loads(done.output)["differing"])
 
 
 def test_a_line_for_the_pipeline_is_refused_where_there_is_none(engine: Engine, settings: Settings) -> None:

@@ -10,6 +10,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,21 @@ def serving(
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_the_clock_is_a_nodes_where_no_node_ingests() -> None:
+    """As Elasticsearch 8.10.4 answers."""
+    reason = "There are no ingest nodes in this cluster, unable to forward request to an ingest node."
+
+    def answer(_method: str, path: str, _headers: dict[str, str]) -> Answer:
+        if path.startswith("/_nodes/_local/stats/process?"):
+            return 200, {"nodes": {"Q6XS": {"timestamp": 1795607918895}}}
+        if path.startswith("/_ingest/"):
+            return 500, {"error": {"type": "illegal_state_exception", "reason": reason}, "status": 500}
+        return 200, ROOT
+
+    with serving(answer) as url, Engine(Connection(url)) as engine:
+        assert engine.now() == datetime(2026, 11, 25, 11, 58, 38, 895000, UTC)
 
 
 def _root_then(status: int, body: Any) -> Callable[[str, str, dict[str, str]], Answer]:
