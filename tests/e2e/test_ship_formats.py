@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from engine.client import Engine
 from provisioning.settings import Settings
+from reading.alerts import parse_time
 from tests.e2e.processes import Httpmon
 from tests.node.access_log import flat, install_access
 
@@ -154,3 +156,24 @@ def test_a_replay_gives_every_format_the_time_of_now(shipped: Shipped, tmp_path:
     for hit in shipped.documents():
         if hit["event.kind"] == "event":
             assert hit["@timestamp"][:13] >= hit["event.ingested"][:10]
+
+
+def test_a_replay_finds_the_time_where_a_header_says_that_it_is(shipped: Shipped, tmp_path: Path) -> None:
+    apart = tmp_path / "apart.log"
+    apart.write_text(
+        "#Fields: date cs-method c-ip time cs-uri sc-status\n2015-05-17 GET 192.0.2.1 10:05:03 /apart 200\n"
+        "#Date: 2015-05-17\n#Fields: time cs-method cs-uri sc-status\n10:05:04 GET /directive 200\n"
+    )
+    csv = tmp_path / "access.csv"
+    csv.write_text("date,status,request,remotehost\n1431857103,200,GET /csv HTTP/1.1,192.0.2.1\n")
+    for log in (apart, csv):
+        shipped.httpmon.run("replay", log)
+    age = {
+        document["httpmon.section"]: parse_time(document["event.ingested"])
+        - parse_time(document["@timestamp"])
+        for document in shipped.documents()
+        if document["event.kind"] == "event"
+    }
+    assert age.keys() == {"/apart", "/directive", "/csv"}
+    assert all(timedelta(seconds=-5) <= one < timedelta(seconds=60) for one in age.values()), age
+    assert shipped.kinds() == {"event": 3, "enrichment": 4}

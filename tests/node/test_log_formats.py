@@ -185,3 +185,23 @@ def test_a_line_of_a_megabyte_is_read(engine: Engine, access: Settings, prefix: 
     assert made["@timestamp"] == "2015-05-17T10:05:03Z"
     assert made["httpmon"]["section"].startswith("/long")
     assert made["event"]["original"] == line
+
+
+def test_clocks_that_change_lose_no_line(engine: Engine, access: Settings) -> None:
+    """An hour that is there twice is taken for the first, one that is not for the one after it."""
+    local = {
+        "25/Oct/2026:01:59:59": "2026-10-24T23:59:59Z",
+        "25/Oct/2026:02:30:00": "2026-10-25T00:30:00Z",
+        "25/Oct/2026:03:00:00": "2026-10-25T02:00:00Z",
+        "29/Mar/2026:01:59:59": "2026-03-29T00:59:59Z",
+        "29/Mar/2026:02:30:00": "2026-03-29T01:30:00Z",
+        "29/Mar/2026:03:00:00": "2026-03-29T01:00:00Z",
+    }
+    lines = [
+        {
+            "message": f'192.0.2.1 - - [{clock}] "GET /a HTTP/1.1" 200 5',
+            "event": {"timezone": "Europe/Berlin"},
+        }
+        for clock in local
+    ]
+    assert [one["@timestamp"] for one in simulated(engine, access, "access", lines)] == [*local.values()]
