@@ -39,6 +39,9 @@ def engine_settings(folders: NodeFolders, port: int) -> str:
             "cluster.routing.allocation.disk.watermark.low": "1gb",
             "cluster.routing.allocation.disk.watermark.high": "700mb",
             "cluster.routing.allocation.disk.watermark.flood_stage": "400mb",
+            # The default lets 75 scripts be compiled in 5 minutes and answers 429 to the next: whoever tries
+            # out watches has more of them. It protects a cluster from strangers, who cannot come here.
+            "script.disable_max_compilations_rate": True,
         },
         indent=1,
     )

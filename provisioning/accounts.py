@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, model_validator
@@ -22,6 +23,7 @@ class EmailAccount(SettingsGroup):
     )
     username: str | None = Field(None, description="user, where the server wants one")
     password: Secret = Field(None, description="that user's password")
+    ca_file: Path | None = Field(None, description="PEM file of a private certificate authority")
     sender: str | None = Field(None, description="who mails are from, where the action does not say")
     timeout: Duration = Field("30s", description="how long the server may take to answer")
 

@@ -37,6 +37,9 @@ _NOT_HERE = {"jira": "call Jira's issue API with a webhook action"}
 
 def parse_actions(value: Any, path: str) -> tuple[Action, ...]:
     """Read a watch's ``actions``, in the order of the file."""
+    for action_id in fields.the_object(value, path):
+        if any(character.isspace() for character in action_id):
+            raise WatchInvalid(joined(path, action_id), "has white space in its name, which Watcher refuses")
     return tuple(
         _action(action_id, one, joined(path, action_id))
         for action_id, one in fields.the_object(value, path).items()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from scheduler.watches.definition import parse_watch
 from scheduler.watches.fields import WatchInvalid
 from scheduler.watches.instants import millisecond_text
 from scheduler.watches.kinds import Outside, new_executor
-from scheduler.watches.run import ActionMode, Alternatives, Run
+from scheduler.watches.run import ActionMode, Alternatives, Run, new_run_id
 from scheduler.watches.status import acknowledged, fitted, new_status
 from scheduler.watches.store import Definition, Superseded, WatchStore
 
@@ -167,7 +166,7 @@ class SchedulerControl:
         outcome = executor.execute(
             Run(
                 watch=watch,
-                id=f"{identifier}_{uuid.uuid4()}",
+                id=new_run_id(identifier, now),
                 status=new_status(watch, now)
                 if progress.status is None
                 else fitted(progress.status, watch, now),

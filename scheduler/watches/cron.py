@@ -118,13 +118,15 @@ def _numbers(
 
 def _part(field: str, part: str, lowest: int, highest: int, names: dict[str, int]) -> set[int]:
     span, slash, step_text = part.partition("/")
-    if slash and (not step_text.isdigit() or int(step_text) == 0):
+    if slash and (not step_text.isdigit() or (int(step_text) == 0 and span in ("*", ""))):
         raise ValueError(f"{field}: {part!r} has no step after the /")
     step = int(step_text) if slash else 1
     first_text, dash, last_text = span.partition("-")
     if span == "*" or (slash and span == ""):
         return set(range(lowest, highest + 1, step))
     first = _number(field, first_text, lowest, highest, names)
+    if step == 0:  # as in Quartz: only where it begins
+        return {first}
     if not dash:
         return set(range(first, highest + 1, step)) if slash else {first}
     last = _number(field, last_text, lowest, highest, names)

@@ -15,6 +15,8 @@ _WATCH = (
     "trigger", "input", "condition", "transform", "actions", "metadata", "throttle_period",
     "throttle_period_in_millis", "status",
 )  # fmt: skip
+_SEARCH_TYPES = ("query_then_fetch", "dfs_query_then_fetch")
+_INDICES_OPTIONS = ("expand_wildcards", "ignore_unavailable", "allow_no_indices", "ignore_throttled")
 _INPUTS = ("simple", "search", "http", "chain", "none", "transform")
 # Watcher's default for every watch and action (xpack.watcher.throttle.period.default_period).
 DEFAULT_THROTTLE_SECONDS = 5.0
@@ -203,6 +205,10 @@ def parse_watch(watch_id: str, body: Any) -> Watch:
     from scheduler.watches.action_fields import parse_actions
 
     whole = fields.the_object(body, "")
+    if isinstance(whole.get("watch"), dict):
+        raise WatchInvalid(
+            "watch", "is what a watch stands in when an engine shows it: give only what is below it"
+        )
     fields.refuse_unknown(whole, _WATCH, "")
     if "trigger" not in whole:
         raise WatchInvalid("trigger", "is missing")
@@ -298,6 +304,9 @@ def _search_request(value: Any, path: str) -> SearchRequest:
         if (template_id is None) == (source is None):
             raise WatchInvalid(joined(path, "template"), 'has either "id" or "source"')
     body = whole.get("body")
+    fields.one_of(whole, "search_type", _SEARCH_TYPES, path)
+    options = fields.the_object(whole.get("indices_options") or {}, joined(path, "indices_options"))
+    fields.refuse_unknown(options, _INDICES_OPTIONS, joined(path, "indices_options"))
     return SearchRequest(
         indices=_texts(whole.get("indices"), joined(path, "indices")),
         search_type=fields.text(whole, "search_type", path, "query_then_fetch"),
@@ -305,9 +314,7 @@ def _search_request(value: Any, path: str) -> SearchRequest:
         template_source=source,
         template_id=template_id,
         template_params=params,
-        indices_options=fields.the_object(
-            whole.get("indices_options") or {}, joined(path, "indices_options")
-        ),
+        indices_options=options,
         total_hits_as_int=bool(whole.get("rest_total_hits_as_int", True)),
     )
 
@@ -344,7 +351,7 @@ def _array_compare(body: Any, path: str) -> ArrayCompareCondition:
     quantifier = "some"
     if isinstance(operand, dict):
         fields.refuse_unknown(operand, ("value", "quantifier"), joined(path, operator))
-        quantifier = str(operand.get("quantifier", "some"))
+        quantifier = str(operand.get("quantifier", "some")).lower()
         if quantifier not in QUANTIFIERS:
             raise WatchInvalid(joined(joined(path, operator), "quantifier"), "is some or all")
         if "value" not in operand:
@@ -378,16 +385,22 @@ def parse_script(value: Any, path: str) -> Script:
     if isinstance(value, str):
         return Script(value)
     whole = fields.the_object(value, path)
-    fields.refuse_unknown(whole, ("source", "inline", "id", "params", "lang", "options"), path)
+    if "file" in whole:
+        raise WatchInvalid(
+            joined(path, "file"), 'is no more: store the script in the cluster and name its "id"'
+        )
+    known = ("source", "inline", "id", "stored", "params", "lang", "options")
+    fields.refuse_unknown(whole, known, path)
     source = whole.get("source", whole.get("inline"))
-    if (source is None) == (whole.get("id") is None):
+    stored = whole.get("id", whole.get("stored"))  # its name in 5.x
+    if (source is None) == (stored is None):
         raise WatchInvalid(path, 'has either "source" or "id"')
     if source is not None and not isinstance(source, str):
         raise WatchInvalid(joined(path, "source"), "is no text")
     if whole.get("lang", "painless") != "painless":
         raise WatchInvalid(joined(path, "lang"), "can only be painless")
     params = fields.the_object(whole.get("params") or {}, joined(path, "params"))
-    return Script(source, whole.get("id"), params)
+    return Script(source, stored, params)
 
 
 def parse_transform(value: Any, path: str) -> Transform:

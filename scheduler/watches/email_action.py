@@ -73,15 +73,16 @@ def _send(mail: EmailMessage, name: str, account: EmailAccount) -> None:
     timeout = duration_seconds(account.timeout)
     place = f"{account.host}:{account.port}"
     try:
+        trusted = ssl.create_default_context(cafile=account.ca_file)
         if account.security == "tls":
             server: smtplib.SMTP = smtplib.SMTP_SSL(
-                account.host, account.port, timeout=timeout, context=ssl.create_default_context()
+                account.host, account.port, timeout=timeout, context=trusted
             )
         else:
             server = smtplib.SMTP(account.host, account.port, timeout=timeout)
         with server:
             if account.security == "starttls":
-                server.starttls(context=ssl.create_default_context())
+                server.starttls(context=trusted)
             if account.username is not None and account.password is not None:
                 server.login(account.username, account.password.get_secret_value())
             server.send_message(mail)

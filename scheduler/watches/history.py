@@ -5,18 +5,18 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from scheduler.watches.http_requests import REDACTED
 from scheduler.watches.instants import millisecond_text
 from scheduler.watches.run import Run
 from scheduler.watches.status import Status
 
-_REDACTED = "::es_redacted::"
 _SECRET_KEYS = frozenset({"password", "authorization", "proxy-authorization", "cookie", "x-api-key"})
 
 
 def redacted(tree: Any) -> Any:
     """JSON of a watch without its passwords and the like, as Watcher shows it."""
     if isinstance(tree, dict):
-        return {key: _REDACTED if _is_secret(key, value) else redacted(value) for key, value in tree.items()}
+        return {key: REDACTED if _is_secret(key, value) else redacted(value) for key, value in tree.items()}
     return [redacted(item) for item in tree] if isinstance(tree, list) else tree
 
 

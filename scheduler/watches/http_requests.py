@@ -14,6 +14,8 @@ from scheduler.watches import fields
 
 # Watcher's xpack.http.default_connection_timeout and default_read_timeout.
 _DEFAULT_TIMEOUT_SECONDS = 10.0
+# What Watcher shows in the place of a secret.
+REDACTED = "::es_redacted::"
 # Watcher's xpack.http.max_response_size.
 _MOST_BYTES = 10 << 20
 
@@ -43,7 +45,8 @@ def send(request: dict[str, Any]) -> Answer:
     """Send a rendered request and read the answer; a redirection is an answer, too. Raises RequestFailed."""
     target = _target(request)
     headers = {key: str(value) for key, value in (request.get("headers") or {}).items()}
-    if request.get("auth"):
+    # A header that the watch gives itself goes before, as in Watcher.
+    if request.get("auth") and not any(key.lower() == "authorization" for key in headers):
         basic = request["auth"]["basic"]
         credentials = f"{basic['username']}:{basic['password']}".encode()
         headers["Authorization"] = f"Basic {base64.b64encode(credentials).decode()}"
@@ -74,12 +77,14 @@ def place(request: dict[str, Any]) -> str:
 
 def without_secrets(request: dict[str, Any]) -> dict[str, Any]:
     """The request as it may stand in a record."""
-    shown = {key: value for key, value in request.items() if key != "auth" and value is not None}
+    given = {"scheme": "http", "method": "get"} | request
+    shown = {key: value for key, value in given.items() if key != "auth" and value is not None}
+    shown["method"] = str(shown["method"]).lower()
     if request.get("auth"):
-        shown["auth"] = {"basic": {"username": request["auth"]["basic"]["username"]}}
+        shown["auth"] = {"basic": {"username": request["auth"]["basic"]["username"], "password": REDACTED}}
     if request.get("headers"):
         shown["headers"] = {
-            key: "(not shown)" if key.lower() in _SECRET_HEADERS else value
+            key: REDACTED if key.lower() in _SECRET_HEADERS else value
             for key, value in request["headers"].items()
         }
     return shown

@@ -22,6 +22,8 @@ _LEVELS = {
     "trace": logging.DEBUG,
 }  # fmt: skip
 _CONFLICT = 409
+# Watcher's words, `_data` too.
+_NO_DOCUMENTS = "failed to index payload data. [_data] field must either hold a Map or an List/Array of Maps"
 _META = ("_index", "_type", "_id")
 
 
@@ -51,10 +53,11 @@ class IndexAction:
         if isinstance(listed, dict):
             several, listed = False, [listed]
         if not isinstance(listed, list):
-            raise ActionFailed(
-                f"could not execute action [{action.id}] of watch [{run.watch.id}]. failed to index payload "
-                "data. [_doc] field must hold an array"
-            )
+            raise ActionFailed(_told(action, run, _NO_DOCUMENTS))
+        if several and action.body.get("doc_id") is not None:
+            raise ActionFailed(_told(action, run, "[doc_id] cannot be used with bulk [_doc] indexing"))
+        if not listed:
+            raise ActionFailed("Validation Failed: 1: no requests added;")
         documents = [_document(action, run, one) for one in listed]
         if simulate:
             requests = [_simulated(action, document) for document in documents]
@@ -75,8 +78,6 @@ class IndexAction:
         return self._send(action, documents, identifiers, several)
 
     def _send(self, action: Action, documents: list[Write], identifiers: list[str], several: bool) -> Result:
-        if not documents:
-            return {"status": "success", "index": {"response": []}}
         operation = action.body.get("op_type") or "index"
         params: dict[str, Any] = {}
         if action.body.get("refresh"):
@@ -112,10 +113,7 @@ class IndexAction:
 
 def _document(action: Action, run: Run, one: Any) -> Write:
     if not isinstance(one, dict):
-        raise ActionFailed(
-            f"could not execute action [{action.id}] of watch [{run.watch.id}]. failed to index payload "
-            "data. [_doc] field must contain objects"
-        )
+        raise ActionFailed(_told(action, run, _NO_DOCUMENTS))
     source = {key: value for key, value in one.items() if key not in _META}
     time_field = action.body.get("execution_time_field")
     if time_field:
@@ -132,13 +130,18 @@ def _document(action: Action, run: Run, one: Any) -> Write:
     )
 
 
+def _told(action: Action, run: Run, why: str) -> str:
+    return f"could not execute action [{action.id}] of watch [{run.watch.id}]. {why}"
+
+
 def _one_place(action: Action, run: Run, what: str, in_payload: Any, in_action: Any) -> str | None:
     if in_payload is not None and in_action is not None:
         field = "_index" if what == "index" else "_id"
-        raise ActionFailed(
-            f"could not execute action [{action.id}] of watch [{run.watch.id}]. [ctx.payload.{field}] or "
-            f"[ctx.payload._doc.{field}] were set with action [{what}] set"
+        why = (
+            f"[ctx.payload.{field}] or [ctx.payload._doc.{field}] were set together with action [{what}] "
+            "field. Only set one of them"
         )
+        raise ActionFailed(_told(action, run, why))
     chosen = in_payload if in_payload is not None else in_action
     return None if chosen is None else str(chosen)
 

@@ -127,6 +127,7 @@ def request_record(request: SearchRequest) -> dict[str, Any]:
     record: dict[str, Any] = {
         "search_type": request.search_type,
         "indices": list(request.indices),
+        **({"indices_options": request.indices_options} if request.indices_options else {}),
         "rest_total_hits_as_int": request.total_hits_as_int,
     }
     if request.body is not None:
@@ -145,9 +146,10 @@ def loaded(kind: str, payload: dict[str, Any]) -> Result:
 
 def failed(kind: str, error: Exception) -> Result:
     """The record's entry of an input or transform that failed."""
+    told = error.error if isinstance(error, SearchFailed) else None
     return {
         "type": kind,
         "status": "failure",
         "reason": str(error),
-        "error": {"type": type(error).__name__, "reason": str(error)},
+        "error": told or {"type": type(error).__name__, "reason": str(error)},
     }

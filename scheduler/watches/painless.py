@@ -23,6 +23,11 @@ _FUNCTION = re.compile(
     r"(?!(?:return|new|throw|else|in|instanceof)\b)[A-Za-z_][\w.]*(?:\s*\[\s*\])*\s+(?P<name>[A-Za-z_]\w*)\s*"
     r"\([^(){};]*\)\s*\{"
 )
+_EPOCH_MILLIS = ".toInstant().toEpochMilli()"
+_GET_MILLIS = re.compile(r"\.getMillis\(\s*\)")
+_MILLIS_OF_CONTEXT = re.compile(
+    r"(\bctx\.(?:execution_time|trigger\.(?:scheduled|triggered)_time))\.millis\b"
+)
 _BLANK = re.compile(r"(?:\s+|//[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
 # What must be skipped when braces are counted. A slash begins a regular expression only where a value is
 # expected, that is after an operator or an opening bracket.
@@ -212,6 +217,15 @@ def split_functions(text: str) -> Source:
             return Source(text[:position], text[position:], frozenset(names))
         names.add(declaration["name"])
         position = _closing(text, declaration.end())
+
+
+def portable(text: str) -> str:
+    """The script with what Elasticsearch knows of times and OpenSearch does not, said as both know it.
+
+    That is ``getMillis()``, which stands in many a watch since times were Joda's (seen on 8.10.4 to work
+    still; the other methods of those days are refused there, too).
+    """
+    return _MILLIS_OF_CONTEXT.sub(r"\1.toInstant().toEpochMilli()", _GET_MILLIS.sub(_EPOCH_MILLIS, text))
 
 
 def _closing(text: str, position: int) -> int:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from scheduler.watches.definition import Watch
+from scheduler.watches.instants import document_text
 from scheduler.watches.status import Status
 
 # As in Watcher's execute API.
 ActionMode = Literal["simulate", "force_simulate", "execute", "force_execute", "skip"]
+
+
+def new_run_id(watch_id: str, now: datetime) -> str:
+    """The id of a run, ``ctx.id``: unique, and of the form of Watcher's."""
+    return f"{watch_id}_{uuid.uuid4()}-{document_text(now)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +87,7 @@ class Run:
             "watch_id": self.watch.id,
             "execution_time": self.execution_time,
             "trigger": {"triggered_time": self.triggered_time, "scheduled_time": self.scheduled_time},
-            "metadata": self.watch.metadata,
+            "metadata": self.watch.body.get("metadata"),
             "vars": self.variables,
             "payload": self.payload if payload is None else payload,
         }

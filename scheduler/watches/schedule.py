@@ -67,6 +67,8 @@ def parse_trigger(trigger: Any, path: str = "trigger") -> Schedule:
     crons: list[Cron] = []
     for kind in kinds:
         below = joined(path, kind)
+        if kind in ("interval", "cron") and not as_list(schedule[kind]):
+            raise WatchInvalid(below, "is empty")
         match kind:
             case "interval":
                 intervals += [_interval(one, below) for one in as_list(schedule[kind])]
@@ -111,7 +113,7 @@ def _calendar(kind: str, part: Any, path: str) -> list[Cron]:
     allowed = {
         "hourly": {"minute"},
         "daily": {"at"},
-        "weekly": {"on", "day", "at", "time"},
+        "weekly": {"on", "day", "dow", "at", "time"},
         "monthly": {"on", "day", "at", "time"},
         "yearly": {"in", "month", "on", "day", "at", "time"},
     }[kind]
@@ -119,10 +121,10 @@ def _calendar(kind: str, part: Any, path: str) -> list[Cron]:
         if key not in allowed:
             raise WatchInvalid(joined(path, key), f"is unknown here; there are {', '.join(sorted(allowed))}")
     if kind == "hourly":
-        minutes = ",".join(str(minute) for minute in as_list(part.get("minute", 0)))
+        minutes = ",".join(str(minute) for minute in as_list(part.get("minute")) or [0])
         return [_cron(f"0 {minutes} * * * ?", path)]
     days, months, weekdays = "*", "*", "?"
-    chosen = as_list(part.get("on", part.get("day")))
+    chosen = as_list(part.get("on", part.get("day", part.get("dow"))))
     if kind == "weekly":
         days, weekdays = "?", ",".join(_weekday(one, path) for one in chosen) or "MON"
     elif kind in ("monthly", "yearly"):
@@ -138,8 +140,8 @@ def _calendar(kind: str, part: Any, path: str) -> list[Cron]:
 
 def _time_of_day(value: Any, path: str) -> tuple[str, str]:
     if isinstance(value, dict):
-        hours = ",".join(str(hour) for hour in as_list(value.get("hour", 0)))
-        minutes = ",".join(str(minute) for minute in as_list(value.get("minute", 0)))
+        hours = ",".join(str(hour) for hour in as_list(value.get("hour")) or [0])
+        minutes = ",".join(str(minute) for minute in as_list(value.get("minute")) or [0])
         return minutes, hours
     named = {"midnight": ("0", "0"), "noon": ("0", "12")}
     if value in named:

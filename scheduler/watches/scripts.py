@@ -17,6 +17,7 @@ from scheduler.watches.painless import (
     fits_together,
     needs_completion,
     parse_result,
+    portable,
     script_parameters,
     split_functions,
 )
@@ -85,7 +86,9 @@ class Scripts:
                     with self._lock:
                         self._completed.add(key)
                     continue
-                raise ScriptFailed(role, _readable(error, texts[role])) from None
+                source = next(piece.source for piece in pieces if piece.role == role)
+                own = error | _place(error, assembled.text, source.body)
+                raise ScriptFailed(role, _readable(own, texts[role])) from None
             return parse_result(answer["result"])
 
     def can_join(self, first: Script, second: Script) -> bool:
@@ -99,7 +102,7 @@ class Scripts:
     def _split(self, text: str) -> Source:
         if text not in self._sources:
             with self._lock:
-                self._sources[text] = split_functions(text)
+                self._sources[text] = split_functions(portable(text))
         return self._sources[text]
 
     def _text_of(self, role: str, script: Script) -> str:
@@ -123,6 +126,18 @@ def _script_error(refused: RequestRefused) -> dict[str, Any]:
     body = refused.body if isinstance(refused.body, dict) else {}
     error = body.get("error")
     return error if isinstance(error, dict) else {"type": refused.error_type, "reason": str(refused)}
+
+
+def _place(error: dict[str, Any], text: str, body: str) -> dict[str, Any]:
+    """The engine's ``script_stack`` without what stands around the user's script; as it is elsewhere."""
+    position = error.get("position") or {}
+    start = text.find(body)
+    offset = int(position.get("offset", -1))
+    if not start <= offset < start + len(body):
+        return {}
+    first = max(start, int(position.get("start", start)))
+    last = min(start + len(body), int(position.get("end", start + len(body))))
+    return {"script_stack": [text[first:last], f"{' ' * (offset - first)}^---- HERE"]}
 
 
 def _readable(error: dict[str, Any], text: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.client import Engine, refusal
-from engine.errors import EngineUnreachable, RequestRefused, SchedulerError
+from engine.errors import RequestRefused, SchedulerError
 from scheduler.watches.definition import SearchRequest
 from scheduler.watches.instants import for_templates
 from scheduler.watches.mustache import has_templates, one_text, reads_payload
@@ -19,7 +19,18 @@ _LENIENT = {"ignore_unavailable": True, "allow_no_indices": True, "expand_wildca
 
 
 class SearchFailed(SchedulerError):
-    """A search was refused, or some of its shards failed to answer at all."""
+    """A search was refused, or some of its shards failed to answer at all.
+
+    Attributes:
+        error: what Watcher records: the engine's own error, with type and reason.
+    """
+
+    def __init__(self, refused: RequestRefused) -> None:
+        super().__init__(refused.reason or str(refused))
+        body = refused.body if isinstance(refused.body, dict) else {}
+        error = body.get("error")
+        known = {"type": refused.error_type, "reason": refused.reason or str(refused)}
+        self.error: dict[str, Any] = error if isinstance(error, dict) else known
 
 
 def request_reads_payload(request: SearchRequest) -> bool:
@@ -75,9 +86,9 @@ def run_series(
 def _answer_or_failure(engine: Engine, answer: dict[str, Any]) -> dict[str, Any] | SearchFailed:
     if "error" in answer:
         error = refusal("search", int(answer.get("status", 500)), answer, where=engine.url)
-        if isinstance(error, EngineUnreachable):
+        if not isinstance(error, RequestRefused):
             raise error
-        return SearchFailed(str(error))
+        return SearchFailed(error)
     answer.pop("status", None)
     return answer
 
@@ -106,13 +117,13 @@ def _line(request: SearchRequest, context: dict[str, Any], templated: bool) -> d
 
 def _why_refused(
     engine: Engine, request: SearchRequest, context: dict[str, Any], refused: RequestRefused
-) -> str:
-    """The reason for a search that was dropped before it ran: its template's own."""
+) -> RequestRefused:
+    """Why a search was dropped before it ran: its template's own refusal."""
     if "no requests added" in str(refused):
         try:
             engine.request("POST", "/_render/template", body=_line(request, context, True))
         except RequestRefused as cause:
-            return str(cause)
+            return cause
         except SchedulerError:
             pass
-    return str(refused)
+    return refused

@@ -19,7 +19,7 @@ from scheduler.watches.claims import Claims
 from scheduler.watches.definition import Watch, parse_watch
 from scheduler.watches.fields import WatchInvalid
 from scheduler.watches.kinds import Outside, new_executor
-from scheduler.watches.run import Run
+from scheduler.watches.run import Run, new_run_id
 from scheduler.watches.status import fitted, new_status
 from scheduler.watches.store import Definition, Progress, Superseded, WatchStore
 from scheduler.watches.timetable import Wait, catch_up_of, due, wait_of
@@ -248,7 +248,7 @@ class WatchService:
         status = new_status(watch, now) if before.status is None else fitted(before.status, watch, now)
         run = Run(
             watch=watch,
-            id=f"{watch.id}_{uuid.uuid4()}",
+            id=new_run_id(watch.id, now),
             status=status,
             scheduled_time=scheduled,
             triggered_time=now,

@@ -160,7 +160,10 @@ class WatchStore:
             for write, item in zip(outcome.writes, items, strict=True)
             if "error" in item
         }
-        return with_failed_writes(outcome.record, failures) if failures else outcome.record
+        if not failures:
+            return outcome.record
+        status = with_failed_actions(outcome.status, failures, outcome.record["@timestamp"])
+        return with_failed_writes(outcome.record, failures) | {"status": status}
 
     def _commit(
         self,

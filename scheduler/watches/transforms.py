@@ -49,9 +49,9 @@ class Transforms:
             results.append(result)
             if result["status"] == "failure":
                 why = f"failed to execute [{result['type']}] transform in a chain: {result['reason']}"
-                return {"type": "chain", "status": "failure", "reason": why, "chain": results}
+                return {"type": "chain", "status": "failure", "reason": why, "chain": {"results": results}}
             payload = result["payload"]
-        return {"type": "chain", "status": "success", "payload": payload, "chain": results}
+        return {"type": "chain", "status": "success", "payload": payload, "chain": {"results": results}}
 
 
 def transformed(value: Any) -> Result:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -89,19 +90,34 @@ class MailServer:
     def authenticate(self, *arguments: Any) -> AuthResult:
         data = arguments[-1]
         self.users.append(data.login.decode())
-        return AuthResult(success=(data.login, data.password) == (b"user", b"password"))
+        right = (data.login, data.password) == (b"user", b"password")
+        return AuthResult(success=right, handled=False)
 
 
 @contextmanager
-def receiving_mail() -> Iterator[tuple[MailServer, int]]:
-    """A running mail server without encryption, and its port."""
+def receiving_mail(
+    security: str = "none", context: ssl.SSLContext | None = None
+) -> Iterator[tuple[MailServer, int]]:
+    """A running mail server, and its port; encrypted as the settings of an account call it.
+
+    With ``starttls`` it takes nothing, and lets nobody in, before the connection is encrypted.
+    """
     mails = MailServer()
     loop = asyncio.new_event_loop()
 
     def session() -> SMTP:
-        return SMTP(mails, authenticator=mails.authenticate, auth_require_tls=False, loop=loop)
+        later = security == "starttls"
+        return SMTP(
+            mails,
+            authenticator=mails.authenticate,
+            auth_require_tls=later,
+            tls_context=context if later else None,
+            require_starttls=later,
+            loop=loop,
+        )
 
-    server = loop.run_until_complete(loop.create_server(session, "127.0.0.1", 0))
+    at_once = context if security == "tls" else None
+    server = loop.run_until_complete(loop.create_server(session, "127.0.0.1", 0, ssl=at_once))
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:

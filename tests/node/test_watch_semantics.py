@@ -6,6 +6,7 @@ runs its Painless and answers its searches.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -175,11 +176,17 @@ def test_scripts_with_functions_variables_and_times(execute: Execute) -> None:
     assert logged(record) == "7 6"
 
 
+def test_the_id_of_a_run_names_watch_and_time(execute: Execute) -> None:
+    assert re.fullmatch(r"w_[-0-9a-f]{36}-\d{4}-.*Z", logged(execute(actions=logging("{{ctx.id}}"))))
+
+
 def test_a_condition_that_throws_fails_the_run(execute: Execute) -> None:
     record = execute(condition={"script": "return ctx.payload.x.y"}, actions=logging("x"))
     assert record["state"] == "failed"
     assert record["result"]["actions"] == []
     assert record["exception"]["type"] == "script_exception"
+    text, place = record["exception"]["script_stack"]
+    assert (text, place.index("^---- HERE")) == ("return ctx.payload.x.y", text.index(".y"))
 
 
 def test_a_transform_that_throws_is_executed_without_actions(execute: Execute) -> None:

@@ -23,6 +23,10 @@ def test_it_listens_on_loopback_from_the_given_port_on(port: int, ports: str) ->
     assert settings["http.port"] == ports
 
 
+def test_watches_may_be_tried_out_without_a_limit_on_scripts() -> None:
+    assert json.loads(engine_settings(FOLDERS, 9200))["script.disable_max_compilations_rate"] is True
+
+
 def test_every_path_lies_in_its_folder() -> None:
     settings = json.loads(engine_settings(FOLDERS, 9200))
     paths = [value for value in settings.values() if isinstance(value, str) and value.startswith("/")]

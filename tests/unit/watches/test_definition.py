@@ -10,7 +10,13 @@ import pytest
 from engine.capabilities import assumed_capabilities
 from provisioning.rendering import render_all
 from provisioning.settings import Settings
-from scheduler.watches.definition import ChainInput, CompareCondition, ScriptCondition, parse_watch
+from scheduler.watches.definition import (
+    ArrayCompareCondition,
+    ChainInput,
+    CompareCondition,
+    ScriptCondition,
+    parse_watch,
+)
 from scheduler.watches.fields import WatchInvalid
 
 WATCH: dict[str, Any] = {
@@ -52,6 +58,16 @@ def test_of_several_the_last_counts_as_in_watcher() -> None:
     assert watch.actions[0].kind == "index"
 
 
+def test_former_names_are_understood() -> None:
+    quantified = {"ctx.payload.l": {"path": "n", "gte": {"value": 1, "quantifier": "ALL"}}}
+    watch = parse_watch("w", changed("condition", {"array_compare": quantified}))
+    assert isinstance(watch.condition, ArrayCompareCondition)
+    assert watch.condition.quantifier == "all"
+    watch = parse_watch("w", changed("condition", {"script": {"stored": "mine"}}))
+    assert isinstance(watch.condition, ScriptCondition)
+    assert watch.condition.script.id == "mine"
+
+
 def test_a_watch_is_read_with_its_defaults() -> None:
     watch = parse_watch("w", WATCH)
     assert watch.throttle_seconds == 5.0
@@ -89,6 +105,19 @@ def test_a_watch_is_read_with_its_defaults() -> None:
             "can only be painless",
         ),
         (changed("condition", {"script": {}}), "condition.script", 'has either "source" or "id"'),
+        (changed("condition", {"script": {"file": "x"}}), "condition.script.file", 'name its "id"'),
+        (
+            changed("input.search.request.search_type", "count"),
+            "input.search.request.search_type",
+            "'count' is none of query_then_fetch",
+        ),
+        (
+            changed("input.search.request.indices_options", {"ignore_unavailabel": True}),
+            "input.search.request.indices_options.ignore_unavailabel",
+            "did you mean ignore_unavailable?",
+        ),
+        (changed("actions", {"my log": {"logging": {"text": "x"}}}), "actions.my log", "has white space"),
+        ({"found": True, "_id": "w", "watch": WATCH}, "watch", "give only what is below it"),
         (changed("transform", {"chain": {}}), "transform.chain", "is no list"),
         (changed("actions.log.logging.text", ...), "actions.log.logging.text", "is missing"),
         (

@@ -8,7 +8,7 @@ import pytest
 
 from scheduler.watches.instants import document_text, java_text
 from scheduler.watches.mustache import engine_template, one_text
-from scheduler.watches.painless import Piece, assemble, fits_together, split_functions
+from scheduler.watches.painless import Piece, assemble, fits_together, portable, split_functions
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,22 @@ def test_functions_are_split_from_statements(text: str, functions: str, names: s
     assert source.functions.strip() == functions
     assert source.names == names
     assert source.functions + source.body == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "return ctx.execution_time.getMillis() - t.getMillis( ) > 5",
+            "return ctx.execution_time.toInstant().toEpochMilli() - t.toInstant().toEpochMilli() > 5",
+        ),
+        ("ctx.trigger.scheduled_time.millis", "ctx.trigger.scheduled_time.toInstant().toEpochMilli()"),
+        ("ctx.payload.millis + ctx.execution_time.millisOfSecond", None),
+        ("long getMillis() { return 1 } return getMillis()", None),
+    ],
+)
+def test_times_in_milliseconds_are_said_as_every_engine_knows_them(text: str, expected: str | None) -> None:
+    assert portable(text) == (text if expected is None else expected)
 
 
 def test_two_scripts_with_a_function_of_one_name_do_not_fit_together() -> None:
