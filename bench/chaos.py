@@ -25,7 +25,7 @@ from localnode.node import LocalNode
 from provisioning.settings import EngineSettings, Settings
 from tests.e2e.processes import Httpmon, await_that
 from tests.node.chaos import Chaos
-from tests.node.webhooks import receiving
+from tests.node.receivers import receiving
 
 
 def main() -> int:

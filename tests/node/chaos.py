@@ -25,9 +25,9 @@ from provisioning.settings import Settings, duration_seconds
 from scheduler.leadership import read_lease
 from scheduler.watches.instants import millisecond_text, parse_instant
 from tests.e2e.processes import Httpmon, await_that
+from tests.node.receivers import Receiver
 from tests.node.summaries import send_lines
 from tests.node.test_high_traffic import BUCKET, Event, events, expected_events, line
-from tests.node.webhooks import Receiver
 
 THRESHOLD, RECOVERY, WINDOW = 1.0, 0.8, 60
 # The rule looks at a bucket so long after its end.

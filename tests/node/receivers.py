@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email import message_from_bytes, policy
@@ -25,11 +26,17 @@ class Request(NamedTuple):
 
 
 class Receiver(ThreadingHTTPServer):
-    """Remembers what it is sent; answers a path as ``answers`` says, any other with ``status``."""
+    """Remembers what it is sent; answers a path as ``answers`` says, any other with ``status``.
+
+    With ``hold`` the answers are put off until ``let_go``; each takes ``answer_seconds``.
+    """
 
     def __init__(self) -> None:
         self.received: list[Request] = []
         self.status = 200
+        self.answer_seconds = 0.0
+        self._go = threading.Event()
+        self._go.set()
         # By path, without the query: status, content type, body.
         self.answers: dict[str, tuple[int, str, bytes]] = {}
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -38,6 +45,22 @@ class Receiver(ThreadingHTTPServer):
     def port(self) -> int:
         return int(self.server_address[1])
 
+    @property
+    def bodies(self) -> list[str]:
+        """What was sent, in order."""
+        return [one.body for one in self.received]
+
+    def hold(self) -> None:
+        self._go.clear()
+
+    def let_go(self) -> None:
+        self._go.set()
+
+    def wait(self) -> None:
+        """Let a sender wait for its answer as long as it has to."""
+        self._go.wait(60)
+        time.sleep(self.answer_seconds)
+
 
 class _Handler(BaseHTTPRequestHandler):
     server: Receiver
@@ -45,6 +68,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length", 0))).decode()
         self.server.received.append(Request(self.command, self.path, dict(self.headers), body))
+        self.server.wait()
         found = self.server.answers.get(self.path.partition("?")[0])
         status, content_type, content = found or (self.server.status, "", b"thank you")
         self.send_response(status)
@@ -68,8 +92,11 @@ def receiving() -> Iterator[Receiver]:
     """A running receiver."""
     with Receiver() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
+        try:
+            yield server
+        finally:
+            server.let_go()
+            server.shutdown()
 
 
 class MailServer:

@@ -16,7 +16,7 @@ from provisioning.settings import Settings
 from tests.e2e.processes import Httpmon
 from tests.node.chaos import Chaos
 from tests.node.counting_proxy import CountingProxy
-from tests.node.webhooks import receiving
+from tests.node.receivers import receiving
 
 pytestmark = pytest.mark.node
 

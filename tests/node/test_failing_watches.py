@@ -24,8 +24,8 @@ from scheduler.watches.service import WatchService
 from scheduler.watches.store import WatchStore
 from tests.e2e.processes import await_that
 from tests.node.counting_proxy import CountingProxy
+from tests.node.receivers import Receiver, receiving
 from tests.node.summaries import install_store
-from tests.node.webhooks import Receiver, receiving
 
 pytestmark = pytest.mark.node
 

@@ -17,15 +17,17 @@ from typing import Any, NamedTuple
 import pytest
 
 from engine.client import Engine
+from engine.connection import Connection
 from provisioning.installation import provision
 from provisioning.settings import Settings
 from reading.console import silence
 from scheduler.transforms.service import TransformService
 from scheduler.watches.service import WatchService
 from tests.e2e.processes import await_that
+from tests.node.counting_proxy import CountingProxy
+from tests.node.receivers import receiving
 from tests.node.summaries import QuickClock, send_lines, settle
 from tests.node.watch_runs import Clock, leave_active, run_watches
-from tests.node.webhooks import receiving
 
 BUCKET = 10
 START = 1_700_000_003  # not at a bucket's beginning
@@ -128,13 +130,25 @@ def test_made_up_traffic_gives_the_events_of_a_plain_count(
     assert events(engine, settings) == expected
 
 
-def test_running_again_for_the_same_times_says_nothing_twice(engine: Engine, provisioned: Settings) -> None:
+def test_a_run_takes_three_requests_and_running_again_says_nothing_twice(
+    engine: Engine, engine_url: str, provisioned: Settings
+) -> None:
     times = [START + second for second in range(60) for _ in range(40)]
     summarise(engine, provisioned, [line(time) for time in times])
-    clock = Clock(START)
-    run_watches(engine, provisioned, clock, START + 300)
+    with CountingProxy(engine_url) as proxy, Engine(Connection(proxy.url)) as counted:
+        run_watches(counted, provisioned, Clock(START), START + 300)
     before = events(engine, provisioned)
     assert [event.action for event in before] == ["triggered", "recovered"]
+    # What is asked once, or once a second; all the rest is for the runs, of which 30 were due.
+    store = provisioned.names.watch_store
+    looks = {
+        "GET /",
+        f"POST /{store}/_search",
+        f"GET /{store}/_doc/{provisioned.names.of('high_traffic')}:status",
+        *(f"POST /{index}/_delete_by_query" for index in (store, provisioned.names.watch_history)),
+    }
+    of_runs = [one for one in proxy.requests if one not in looks]
+    assert 60 < len(of_runs) <= 3 * 30, Counter(of_runs)
     # The scheduler's memory is lost; what was said is in the alert documents.
     status = f"/{provisioned.names.watch_store}/_doc/{provisioned.names.of('high_traffic')}:status"
     engine.request("DELETE", status, params={"refresh": True})

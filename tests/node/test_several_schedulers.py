@@ -26,8 +26,8 @@ from scheduler.watches.definition import parse_watch
 from scheduler.watches.run import Run
 from scheduler.watches.status import new_status
 from tests.e2e.processes import Httpmon, await_that
+from tests.node.receivers import Receiver, receiving
 from tests.node.summaries import install_store
-from tests.node.webhooks import Receiver, receiving
 
 pytestmark = pytest.mark.node
 

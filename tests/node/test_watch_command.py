@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,8 @@ from cli.app import app
 from engine.client import Engine
 from engine.errors import HttpmonError
 from provisioning.settings import Settings
-from scheduler.watches.service import WatchService
 from tests.node.receivers import Receiver, receiving
-from tests.node.watch_runs import leave_active
+from tests.node.watch_runs import Clock, leave_active, run_watches
 
 START = 1_700_000_000
 
@@ -71,21 +69,6 @@ def last_record(engine: Engine, settings: Settings) -> dict[str, Any]:
     return dict(hit["_source"])
 
 
-def run_to(engine: Engine, settings: Settings, first: float, last: float) -> None:
-    """A scheduler that begins at ``first`` and runs what is due at ``last``."""
-    now = [first]
-    service = WatchService(engine, settings.names, clock=lambda: datetime.fromtimestamp(now[0], UTC))
-    try:
-        service.tick()
-        now[0] = last
-        service.tick()
-        while not service.idle():
-            service.wait(5)
-            service.tick()
-    finally:
-        service.close()
-
-
 def httpmon(settings: Settings, *arguments: str) -> str:
     given = ["--url", settings.engine.url, "--namespace", settings.namespace, "watch", *arguments]
     done = CliRunner().invoke(app, given, catch_exceptions=False)
@@ -97,7 +80,7 @@ def test_a_webhook_sends_what_the_engine_renders(
     engine: Engine, provisioned: Settings, receiver: Receiver
 ) -> None:
     only(engine, provisioned, "caller", webhook(receiver))
-    run_to(engine, provisioned, START + 1, START + 12)
+    run_watches(engine, provisioned, Clock(START + 1), START + 12)
     ((method, path, headers, body),) = receiver.received
     assert (method, path) == ("POST", "/caller?at=2023-11-14T22%3A13%3A30Z")
     assert body == 'red "hot" ["a","b"]'
@@ -114,7 +97,7 @@ def test_a_refused_webhook_is_a_failure_in_the_history(
 ) -> None:
     receiver.status = 503
     only(engine, provisioned, "caller", webhook(receiver))
-    run_to(engine, provisioned, START + 1, START + 12)
+    run_watches(engine, provisioned, Clock(START + 1), START + 12)
     record = last_record(engine, provisioned)
     (action,) = record["result"]["actions"]
     assert (action["status"], action["reason"]) == ("failure", "received [503] status code")
@@ -128,7 +111,7 @@ def test_a_receiver_that_is_away_is_a_failure(
     body = webhook(receiver)
     body["actions"]["call"]["webhook"]["port"] = 1
     only(engine, provisioned, "caller", body)
-    run_to(engine, provisioned, START + 1, START + 12)
+    run_watches(engine, provisioned, Clock(START + 1), START + 12)
     (action,) = last_record(engine, provisioned)["result"]["actions"]
     assert action["status"] == "failure"
     assert action["reason"].startswith("no answer from 127.0.0.1:1: ")
@@ -138,7 +121,7 @@ def test_foreach_sends_one_for_each_item(engine: Engine, provisioned: Settings, 
     body = webhook(receiver, foreach="ctx.payload.list", max_iterations=5)
     body["actions"]["call"]["webhook"]["body"] = "{{ctx.payload._value}}"
     only(engine, provisioned, "caller", body)
-    run_to(engine, provisioned, START + 1, START + 12)
+    run_watches(engine, provisioned, Clock(START + 1), START + 12)
     assert [one[3] for one in receiver.received] == ["a", "b"]
 
 
@@ -146,24 +129,24 @@ def test_an_acknowledged_action_rests_until_the_condition_was_false(
     engine: Engine, provisioned: Settings, receiver: Receiver
 ) -> None:
     only(engine, provisioned, "caller", webhook(receiver))
-    run_to(engine, provisioned, START + 1, START + 12)
+    run_watches(engine, provisioned, Clock(START + 1), START + 12)
     assert httpmon(provisioned, "ack", "caller") == "caller is acknowledged\n"
-    run_to(engine, provisioned, START + 15, START + 22)
+    run_watches(engine, provisioned, Clock(START + 15), START + 22)
     assert len(receiver.received) == 1
     define(engine, provisioned, "caller", webhook(receiver) | {"condition": {"never": {}}})
-    run_to(engine, provisioned, START + 25, START + 32)
+    run_watches(engine, provisioned, Clock(START + 25), START + 32)
     define(engine, provisioned, "caller", webhook(receiver))
-    run_to(engine, provisioned, START + 35, START + 42)
+    run_watches(engine, provisioned, Clock(START + 35), START + 42)
     assert len(receiver.received) == 2
 
 
 def test_a_watch_that_rests_does_not_run(engine: Engine, provisioned: Settings, receiver: Receiver) -> None:
     only(engine, provisioned, "caller", webhook(receiver))
     assert httpmon(provisioned, "deactivate", "caller") == "caller is deactivated\n"
-    run_to(engine, provisioned, START + 1, START + 12)
+    run_watches(engine, provisioned, Clock(START + 1), START + 12)
     assert receiver.received == []
     assert httpmon(provisioned, "activate", "caller") == "caller is active\n"
-    run_to(engine, provisioned, START + 15, START + 22)
+    run_watches(engine, provisioned, Clock(START + 15), START + 22)
     assert len(receiver.received) == 1
 
 
