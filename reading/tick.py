@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
@@ -125,7 +125,8 @@ class Tick:
         unparsed: lines that could not be parsed, overall and arrived in the interval.
         headers: lines that are no hits but name the columns of others; hits, unparsed and headers are
             together the lines of the raw data.
-        failing: the watches of the scheduler that fail, by name; the engine's own are not asked for here.
+        failing: the watches that fail, by name; those that the engine runs itself, too, if one may read the
+            records of their runs.
     """
 
     question: Question
@@ -175,6 +176,7 @@ def tick_searches(names: Names, question: Question) -> list[Search]:
         (search_header(names.raw, may_be_absent=True), _unparsed(between(question.start, question.end))),
         (search_header(names.raw, may_be_absent=True), _lines("enrichment")),
         (search_header(names.watch_store, may_be_absent=True), _failing_watches()),
+        (_WATCHER_HISTORY, _watchers_last_runs(names)),
     ]
 
 
@@ -193,6 +195,7 @@ def shape_tick(question: Question, answers: Sequence[Mapping[str, Any]]) -> Tick
         unparsed_now,
         headers,
         watches,
+        runs,
     ) = answers
     named, total, distinct = _shape_sections(sections["aggregations"], question)
     counts_by_bucket = {
@@ -230,7 +233,7 @@ def shape_tick(question: Question, answers: Sequence[Mapping[str, Any]]) -> Tick
         newest_hit=hit_times[0] if hit_times else None,
         unparsed=int(unparsed["hits"]["total"]["value"]),
         unparsed_now=int(unparsed_now["hits"]["total"]["value"]),
-        failing=_shape_failing(_sources(watches)),
+        failing=tuple(sorted({*_shape_failing(_sources(watches)), *_shape_failed_runs(runs)})),
         headers=int(headers["hits"]["total"]["value"]),
     )
 
@@ -397,6 +400,34 @@ def _failing_watches() -> dict[str, Any]:
     }
 
 
+# Where an engine that runs watches itself keeps the records of runs; nothing where there is none, or where
+# one may not read it. Hidden, and not worth a tick that fails.
+_WATCHER_HISTORY: dict[str, Any] = {
+    "index": ".watcher-history-*",
+    "expand_wildcards": "open,hidden",
+    "ignore_unavailable": True,
+}
+
+
+def _watchers_last_runs(names: Names) -> dict[str, Any]:
+    """The last run of each watch of this installation that the engine ran lately."""
+    ours = {"prefix": {"watch_id": f"{names.prefix}-"}}
+    lately = {"range": {"trigger_event.triggered_time": {"gte": "now-15m"}}}
+    last = {
+        "size": 1,
+        "sort": [{"trigger_event.triggered_time": {"order": "desc", "unmapped_type": "date"}}],
+        "_source": ["state", "result.actions.status"],
+    }
+    return {
+        "size": 0,
+        "track_total_hits": False,
+        "query": {"bool": {"filter": [ours, lately]}},
+        "aggs": {
+            "watches": {"terms": {"field": "watch_id", "size": 1000}, "aggs": {"last": {"top_hits": last}}}
+        },
+    }
+
+
 # -- the answers ----------------------------------------------------------------------------------------
 
 
@@ -440,6 +471,15 @@ def _shape_failing(sources: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
         for kind in ("definition", "status")
     )
     return tuple(sorted(active & failing))
+
+
+def _shape_failed_runs(answer: Mapping[str, Any]) -> Iterator[str]:
+    """The watches whose last run failed, or an action of it."""
+    for bucket in ((answer.get("aggregations") or {}).get("watches") or {}).get("buckets", []):
+        for record in _sources(bucket["last"]):
+            statuses = {action.get("status") for action in (record.get("result") or {}).get("actions") or []}
+            if record.get("state") == "failed" or statuses & {"failure", "partial_failure"}:
+                yield str(bucket["key"])
 
 
 def _distinct_clients(summaries: Sequence[Mapping[str, Any]], question: Question) -> int | None:
