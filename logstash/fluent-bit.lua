@@ -2,7 +2,18 @@
 -- log without what rotation put behind its name, offset, and the time in the line (an offset comes again after rotation,
 -- but not in the same second).
 
-local host = os.getenv("HTTPMON_HOST") or os.getenv("HOSTNAME") or ""
+-- Two servers have logs of the same path, and lines at the same offset: without the host's name one of them is dropped.
+local function name_of_host()
+  local named = os.getenv("HTTPMON_HOST") or os.getenv("HOSTNAME")
+  local file = not named and io.open("/proc/sys/kernel/hostname")
+  if file then
+    named = file:read("*l")
+    file:close()
+  end
+  return named or error("the name of this host is not known: set HTTPMON_HOST")
+end
+
+local host = name_of_host()
 
 function place(tag, timestamp, record)
   local path = record["path"] or ""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -255,6 +257,7 @@ def test_fluent_bit_gives_the_fields_of_the_pipeline_and_an_id_that_survives_rot
     before = placed(path="/var/log/nginx/access.log", offset=7, message=line)
     assert before["message"] == line
     assert before["log"] == {"file": {"path": "/var/log/nginx/access.log"}, "offset": 7}
+    assert before["httpmon_id"].partition("|")[0] == os.environ.get("HOSTNAME", socket.gethostname())
     assert before["httpmon_id"].endswith("|/var/log/nginx/access.log|7|25/Nov/2026:06:00:00 +0000")
     for rotated in ("access.log.1", "access.log-20261125", "access.log-20261125-1795586400"):
         again = placed(path=f"/var/log/nginx/{rotated}", offset=7, message=line)
