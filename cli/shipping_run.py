@@ -49,7 +49,7 @@ def run_shipper(
         cluster = wait_for_target(engine, names.raw, stop=stop, notify=notify)
         if cluster is None:
             return Progress(Counts(), 0, 0.0, 0)
-        registry = Registry(group.registry or default_registry_path(settings.namespace, cluster))
+        registry = Registry(group.registry or default_registry_path(settings.namespace, cluster), notify)
         registry.belongs_to(cluster, names.raw, notify=notify)
         registry.forget_vanished()
         follower = Follower(

@@ -7,6 +7,7 @@ reader waits.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from shipping.positions import Span
 # After so many errors inside the engine about one line, it is the line.
 _SUSPECT_ATTEMPTS = 6
 _FIRST_PAUSE_SECONDS = 0.1
+_CLOSE_SECONDS = 0.5
 
 
 class BulkTarget(Questioned, Protocol):
@@ -187,8 +189,9 @@ class Delivery:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
+        end = time.monotonic() + _CLOSE_SECONDS
         for thread in self._threads:
-            thread.join(timeout=0.5)
+            thread.join(timeout=max(0.0, end - time.monotonic()))
 
     def _raise_failure(self) -> None:
         if self._failure is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import stat
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -14,15 +15,15 @@ from shipping.framing import Block
 from shipping.identity import Entry, find_same_file, is_rotated_name, same_content
 from shipping.positions import Span
 from shipping.registry import Registry
+from shipping.rotated import SEARCH_SECONDS, FileId, RotatedFiles, rotated_of
 from shipping.sources import Pipe, Source, open_source
 from shipping.tail import Tail, Truncated
 from shipping.wanted import STANDARD_INPUT, WantedPaths
 
 # How often the paths are looked at.
 _SCAN_SECONDS = 0.1
-# How long after a rotation its products are looked for: logrotate renames, copies and packs one after the
-# other.
-_SEARCH_SECONDS = 10.0
+# How much of a pipe is read when it is left: as much as Linux lets one hold.
+_PIPE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +84,14 @@ class Follower:
         self._registry = registry
         self._options = options
         self._notify = notify
-        self._tails: dict[tuple[int, int], Tail] = {}
+        self._tails: dict[FileId, Tail] = {}
         self._remainders: list[Tail] = []
         self._pipes: dict[str, Tail] = {}
         self._orphans: list[_Orphan] = []
-        self._searching: dict[str, float] = {}
-        self._settled: dict[tuple[int, int], tuple[int, float]] = {}
+        self._rotated = RotatedFiles()
+        self._homes: dict[str, FileId] = {}
+        self._told_damaged: set[FileId] = set()
+        self._known_until = registry.last_written()
         self.met_again: deque[Span] = deque()
         self._first_scan = True
         self._next_scan = 0.0
@@ -115,23 +118,22 @@ class Follower:
         if now < self._next_scan:
             return
         self._next_scan = now + _SCAN_SECONDS
-        present: dict[tuple[int, int], str] = {}
+        present: dict[FileId, str] = {}
+        homes: dict[str, FileId] = {}
         for path in self._wanted.paths(now):
-            self._look_at(path, present)
-        for file, tail in self._tails.items():
-            was, tail.attached = tail.attached, file in present
-            if was and not tail.attached:
-                self._searching[tail.path] = now + _SEARCH_SECONDS
+            file = self._look_at(path, present)
+            if file is not None:
+                homes[path] = file
+        self._notice_rotations(present, homes, now)
         if self._first_scan:
-            self._searching |= {
-                entry.path: now + _SEARCH_SECONDS
-                for entry in self._registry.entries
-                if entry.path in present.values()
-                or any(is_rotated_name(path, entry.path) for path in present.values())
-                or entry.path in self._wanted.patterns
-            }
+            self._search_what_was_missed(list(present.values()), now)
+        self._remember_homes(homes)
         self._search_rotated(now)
         self._close_idle(now)
+        # All at once: what is written down of a rotated file says that the older ones are known as well.
+        for tail in self._tails.values():
+            tail.identify(self._registry)
+        self._registry.save_new()
 
     def read(self) -> Iterator[tuple[Tail, Block]]:
         """One portion of every file, as blocks."""
@@ -147,11 +149,27 @@ class Follower:
             except (OSError, ShippingError) as error:
                 self._give_up(tail, error)
                 continue
-            if not blocks and tail.at_end and self._partial_is_due(tail):
+            if not blocks and self._partial_is_due(tail):
                 blocks = tail.flush(self._registry)
             for block in blocks:
                 yield tail, block
         yield from self._abandon_orphans()
+
+    def leave_pipes(self) -> Iterator[tuple[Tail, Block]]:
+        """What pipes hold still, with the half line at the end: when they are left, it is gone."""
+        for tail in self._pipes.values():
+            left = _PIPE_BYTES
+            try:
+                while left > 0 and not tail.at_end:
+                    before = tail.framer.position
+                    for block in tail.read(self._registry, self._options.read_bytes):
+                        yield tail, block
+                    taken = tail.framer.position - before
+                    left = left - taken if taken else 0
+            except OSError as error:
+                self._give_up(tail, error)
+            for block in tail.flush(self._registry):
+                yield tail, block
 
     def _doubt_further(self) -> None:
         """Where lines were met that are there already, those that follow may be there as well."""
@@ -178,30 +196,88 @@ class Follower:
 
     # -- finding -----------------------------------------------------------------------------------------
 
-    def _look_at(self, path: str, present: dict[tuple[int, int], str]) -> None:
+    def _look_at(self, path: str, present: dict[FileId, str]) -> FileId | None:
+        """Open what is new; returns which file a path leads to, if it leads to one."""
         if path == STANDARD_INPUT:
             if path not in self._pipes:
                 self._pipes[path] = Tail(
                     Pipe(path, 0), path, entry=None, max_line_bytes=self._options.max_line_bytes
                 )
-            return
+            return None
         if path in self._pipes:
-            return
+            return None
         try:
             status = os.stat(path)  # noqa: PTH116 - in the hot path of every scan
         except OSError as error:
             self._wanted.missing(path, error.strerror or str(error))
-            return
+            return None
+        if stat.S_ISDIR(status.st_mode):
+            self._wanted.missing(path, "is a directory; name the files in it, or a glob")
+            return None
         self._wanted.found(path)
         file = status.st_dev, status.st_ino
         if file in present and file in self._tails:
-            return  # two names of one file
+            return file  # two names of one file
         present[file] = path
-        if file in self._tails:
+        if file not in self._tails and not self._rotated.is_settled(status):
+            self._open(path, wanted=True, reference=None)
+        return file
+
+    def _notice_rotations(self, present: dict[FileId, str], homes: dict[str, FileId], now: float) -> None:
+        for file, tail in self._tails.items():
+            was, tail.attached = tail.attached, file in present
+            if was and not tail.attached:
+                self._rotated.begin(tail.path, now)
+        for path, file in self._homes.items():
+            if homes.get(path) != file:
+                self._rotated.begin(path, now)
+                # Its writer may not know yet that it was renamed: one that was closed is looked at again.
+                self._rotated.unsettle(file)
+        self._homes = homes
+
+    def _search_what_was_missed(self, present: list[str], now: float) -> None:
+        """Look for what became of the files while nobody looked."""
+        followed = self._registry.followed
+        homes = {entry.path for entry in self._registry.entries} | set(followed)
+        for home in homes:
+            if (
+                home in present
+                or any(is_rotated_name(path, home) for path in present)
+                or self._wanted.is_wanted(home)
+            ):
+                self._rotated.begin(home, now)
+        for entry in self._registry.entries:
+            # A link that led to it may lead elsewhere now.
+            if entry.found_at != entry.path and entry.path in homes and entry.found_at:
+                self._reopen(entry)
+        for path in present:
+            if path not in followed:
+                # Files that were rotated before anyone asked for this log are none of ours.
+                for old in rotated_of(path):
+                    self._settle_path(old)
+
+    def _reopen(self, entry: Entry) -> None:
+        try:
+            status = os.stat(entry.found_at)  # noqa: PTH116
+        except OSError:
             return
-        if self._settled.get(file) == (status.st_size, status.st_mtime):
+        file = status.st_dev, status.st_ino
+        if status.st_ino == entry.inode and status.st_size > entry.offset and file not in self._tails:
+            self._open(entry.found_at, wanted=False, reference=None)
+
+    def _settle_path(self, path: str) -> None:
+        try:
+            status = os.stat(path)  # noqa: PTH116
+        except OSError:
             return
-        self._open(path, wanted=True, reference=None)
+        file = status.st_dev, status.st_ino
+        if file not in self._tails:
+            self._rotated.settle(file, status.st_size, status.st_mtime)
+
+    def _remember_homes(self, homes: dict[str, FileId]) -> None:
+        new = [path for path in homes if path not in self._registry.followed]
+        if new:
+            self._registry.note_followed(new)
 
     def _open(self, path: str, *, wanted: bool, reference: float | None) -> None:
         """Open a file and find out what of it is new.
@@ -212,8 +288,6 @@ class Follower:
             reference: for a rotated one that is not known: read it if it was written after this time.
         """
         try:
-            if os.path.isdir(path):  # noqa: PTH112
-                raise IsADirectoryError(21, "is a directory; name the files in it, or a glob")
             source = open_source(path)
         except OSError as error:
             if wanted:
@@ -224,9 +298,10 @@ class Follower:
             return
         try:
             keep = self._recognise(source, wanted=wanted, reference=reference)
-        except (EOFError, ShippingError) as error:
-            # Still being packed, or damaged: it is looked at again while the search goes on.
+        except (EOFError, OSError, ShippingError) as error:
+            # Still being packed, or damaged: it is looked at again once it has changed.
             keep = False
+            self._rotated.settle((source.device, source.inode), *_state(source))
             if wanted and self._options.once:
                 source.close()
                 raise ShippingError(f"{path}: {error}") from None
@@ -260,7 +335,7 @@ class Follower:
             if orphan and source.size is not None and source.size < orphan.tail.framer.position:
                 content = "shorter"
             if content == "shorter":
-                self._settle(source)
+                self._rotated.settle(file, *_state(source))
                 if orphan:  # all of the copy was read; a half line beyond it is nowhere else
                     orphan.since = -math.inf
                 return False
@@ -272,12 +347,9 @@ class Follower:
             return False
         if source.size == 0 and not wanted:
             return False
-        path = source.path if wanted else self._original_of(source.path)
+        path = source.path if wanted else self._rotated.home_of(source.path)
         self._follow(source, path, None)
         return True
-
-    def _original_of(self, path: str) -> str:
-        return next((home for home in self._searching if is_rotated_name(path, home)), path)
 
     def _follow(self, source: Source, path: str, entry: Entry | None) -> None:
         known_before = entry is not None or self._first_scan
@@ -302,51 +374,26 @@ class Follower:
         )
         tail.attached = False
         self._remainders.append(tail)
-        self._settle(source)
-
-    def _settle(self, source: Source) -> None:
-        """Remember that nothing of this file is left to look at, unless it changes."""
-        status = os.stat(source.path)  # noqa: PTH116
-        self._settled[(source.device, source.inode)] = (status.st_size, status.st_mtime)
+        self._rotated.settle(tail.file, *_state(source))
 
     # -- rotation ----------------------------------------------------------------------------------------
 
     def _search_rotated(self, now: float) -> None:
         """Look for what rotation made of files that are not where they were."""
-        for home, until in list(self._searching.items()):
-            live = {tail.key for tail in self._tails.values() if tail.attached}
-            gone = [
-                entry.modified
-                for entry in self._registry.entries
-                if entry.path == home and entry.key not in live
-            ]
-            # Rotated files that are older than the one we knew were there before us.
-            reference = max(gone, default=None)
-            for path in self._rotated_of(home):
+        for home, paths in self._rotated.searches(now, only_once=self._options.once):
+            # Rotated files that are older than what we knew were there before us.
+            reference = self._known_until.get(home, self._registry.followed.get(home))
+            for path in paths:
                 try:
                     status = os.stat(path)  # noqa: PTH116
                 except OSError:
                     continue
                 file = status.st_dev, status.st_ino
-                if file in self._tails or self._settled.get(file) == (status.st_size, status.st_mtime):
+                if file in self._tails or self._rotated.is_settled(status):
                     continue
                 if any(tail.file == file for tail in self._remainders):
                     continue
                 self._open(path, wanted=False, reference=reference)
-            if now >= until or self._options.once:
-                del self._searching[home]
-
-    def _rotated_of(self, home: str) -> list[str]:
-        """Rotated files of a path; packed ones last, because an unpacked twin is read more cheaply."""
-        folder = os.path.dirname(home)  # noqa: PTH120
-        try:
-            names = os.listdir(folder)  # noqa: PTH208
-        except OSError:
-            return []
-        paths = [os.path.join(folder, name) for name in names]  # noqa: PTH118
-        return sorted(
-            (path for path in paths if is_rotated_name(path, home)), key=lambda path: (len(path), path)
-        )
 
     def _truncated(self, tail: Tail) -> None:
         """Start the file over, and look for a copy that holds what was not read of it."""
@@ -360,7 +407,7 @@ class Follower:
         del self._tails[tail.file]
         if reached is not None:
             self._orphans.append(_Orphan(tail, reached, now))
-            self._searching[tail.path] = now + _SEARCH_SECONDS
+            self._rotated.begin(tail.path, now)
         fresh = Tail(tail.source, tail.path, entry=None, max_line_bytes=self._options.max_line_bytes)
         fresh.header = tail.header  # a log that is emptied while it is written gets no second one
         fresh.attached = tail.attached
@@ -371,7 +418,7 @@ class Follower:
         """Where no copy turns up, a half line that was read is all there is."""
         now = time.monotonic()
         for orphan in list(self._orphans):
-            if self._options.once or now - orphan.since >= _SEARCH_SECONDS:
+            if self._options.once or now - orphan.since >= SEARCH_SECONDS:
                 self._orphans.remove(orphan)
                 for block in orphan.tail.flush(self._registry):
                     yield orphan.tail, block
@@ -382,16 +429,19 @@ class Follower:
         return any(path != STANDARD_INPUT for path in self._pipes)
 
     def _partial_is_due(self, tail: Tail) -> bool:
-        if not tail.framer.has_partial_line and tail.key is not None:
+        if not tail.framer.has_partial_line and (tail.key is not None or tail.is_pipe):
             return False
-        if self._options.once or tail.is_pipe:
+        if tail.at_end and (self._options.once or tail.is_pipe):
             return True
-        return time.monotonic() - tail.grew_at >= self._options.partial_seconds
+        quiet = tail.at_end or tail.is_pipe
+        return quiet and time.monotonic() - tail.grew_at >= self._options.partial_seconds
 
     def _give_up(self, tail: Tail, error: Exception) -> None:
         tail.damaged = True
-        message = str(error) if isinstance(error, ShippingError) else f"{tail.source.path}: {error}"
-        self._notify(f"{message}; its other lines are not read")
+        if tail.file not in self._told_damaged:
+            self._told_damaged.add(tail.file)
+            message = str(error) if isinstance(error, ShippingError) else f"{tail.source.path}: {error}"
+            self._notify(f"{message}; its other lines are not read, unless it changes")
 
     def _close_idle(self, now: float) -> None:
         """Close what has not grown for long; a rest that was read to its end at once."""
@@ -403,7 +453,14 @@ class Follower:
             return
         for file, tail in list(self._tails.items()):
             idle = tail.at_end and not tail.framer.has_partial_line and tail.key is not None
-            if (idle or tail.damaged) and now - tail.grew_at >= self._options.close_seconds:
-                self._settled[file] = (tail.source.size or 0, tail.source.modified)
+            acknowledged = tail.key is None or self._registry.is_idle(tail.key)
+            idle = idle and now - tail.grew_at >= self._options.close_seconds
+            if acknowledged and (tail.damaged or idle):
+                self._rotated.settle(file, *_state(tail.source))
                 del self._tails[file]
                 tail.close()
+
+
+def _state(source: Source) -> tuple[int | None, float]:
+    """Size on the disk and time of the last writing, by which a change is seen."""
+    return source.stored_size, source.modified

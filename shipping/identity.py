@@ -60,6 +60,7 @@ class Entry:
         state: in which line ``offset`` lies.
         modified: when the file was last written, seconds since the epoch, as far as it was seen.
         header: what the file said of the lines at ``offset``.
+        found_at: where it was when it was last opened, links followed.
     """
 
     key: str
@@ -72,6 +73,7 @@ class Entry:
     state: LineState = "start"
     modified: float = 0.0
     header: Header = NO_HEADER
+    found_at: str = ""
 
 
 def first_line(head: bytes) -> bytes:
@@ -84,17 +86,18 @@ def first_line(head: bytes) -> bytes:
     return head[: newline + 1] if newline >= 0 else head
 
 
-def new_key(device: int, inode: int, head: bytes, taken: Collection[str]) -> str:
-    """The key of a file not known yet: 12 characters of URL-safe base64, from device, inode and first line.
+def new_key(host: str, device: int, inode: int, head: bytes, taken: Collection[str]) -> str:
+    """The key of a file not known yet: 12 characters of URL-safe base64, from host, inode and first line.
 
     The same file gets the same key even where the registry is lost, so that its lines are recognised as
     sent. A file that begins like an earlier one on the same inode (it was emptied and written again) gets
-    the next key.
+    the next key. The host is part of it because containers made of one image have the same devices and
+    inodes, and logs with a header the same first line.
     """
     line = first_line(head)
     generation = 0
     while True:
-        text = b"%d:%d:%d:%s" % (device, inode, generation, line)
+        text = b"%s:%d:%d:%d:%s" % (host.encode(), device, inode, generation, line)
         key = base64.urlsafe_b64encode(hashlib.blake2b(text, digest_size=9).digest()).decode()
         if key not in taken:
             return key

@@ -7,7 +7,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from shipping.identity import Entry, Fingerprint
 from shipping.positions import Positions, Span
 
 _VERSION = 1
+_CLOCK_OF_FILES: int | None = getattr(time, "CLOCK_REALTIME_COARSE", None)  # Linux
 
 # A host that rotates ten logs a day comes to so many in three months; they are 600 KB of JSON.
 _ENTRIES_KEPT = 1000
@@ -41,18 +42,21 @@ class Registry:
     Opening it takes a lock that the system releases when the process ends, however it ends.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open or create the registry at ``path``.
+    def __init__(self, path: Path, notify: Callable[[str], None] = lambda _: None) -> None:
+        """Open or create the registry at ``path``; ``notify`` takes one line for the user.
 
         Raises ShippingError when another shipper holds it, or it cannot be read or written.
         """
         self.path = path
+        self._notify = notify
+        self._told = False
         self._mutex = threading.Lock()
         self._positions = Positions()
         self._entries: dict[str, Entry] = {}
         self._extra: dict[str, Any] = {}
         self._changed = False
         self._new_keys = False
+        self._underivable_keys = False
         self._lock_file = self._take_lock()
         self._load()
 
@@ -73,8 +77,30 @@ class Registry:
         with self._mutex:
             return self._entries[key]
 
-    def put(self, entry: Entry) -> None:
-        """Remember a file, or change what is remembered of it beside its position."""
+    def last_written(self) -> dict[str, float]:
+        """When the newest file that is known of each path was last written, seconds since the epoch."""
+        last: dict[str, float] = {}
+        for entry in self.entries:
+            last[entry.path] = max(entry.modified, last.get(entry.path, 0.0))
+        return last
+
+    @property
+    def followed(self) -> dict[str, float]:
+        """Since when each path is followed, seconds since the epoch."""
+        return dict(self.noted("followed") or {})
+
+    def note_followed(self, paths: Iterable[str]) -> None:
+        """Remember that paths are followed from now on."""
+        # The clock that files are stamped with runs a little behind the other.
+        now = time.clock_gettime(_CLOCK_OF_FILES) if _CLOCK_OF_FILES is not None else time.time()
+        self.note("followed", dict.fromkeys(paths, now) | self.followed)
+        self._new_keys = True
+
+    def put(self, entry: Entry, *, underivable: bool = False) -> None:
+        """Remember a file, or change what is remembered of it beside its position.
+
+        ``underivable``: its key depends on the entries of other files.
+        """
         with self._mutex:
             known = self._entries.get(entry.key)
             if known is not None:
@@ -85,6 +111,7 @@ class Registry:
                 self._entries[entry.key] = entry
                 self._changed = True
                 self._new_keys |= known is None
+                self._underivable_keys |= underivable
 
     def forget_vanished(self) -> None:
         """Drop files that have not been written for long, of the many where there are very many.
@@ -133,6 +160,7 @@ class Registry:
             notify(f"registry {self.path}: is of another cluster; the files are shipped from their start")
             with self._mutex:
                 self._entries.clear()
+                self._extra.clear()
         self.note("target", here)
 
     def note(self, name: str, value: Any) -> None:
@@ -147,13 +175,29 @@ class Registry:
         with self._mutex:
             return self._extra.get(name)
 
-    def save_new(self) -> None:
-        """Write the registry if it has new files: they have to be known before their first line is sent.
+    def save_new(self) -> bool:
+        """Write the registry if it has new files; False where their lines must not be sent before it is.
 
-        Otherwise a file whose key depends on earlier ones could get another key after a crash.
+        A file whose key depends on earlier ones could get another key after a crash.
         """
-        if self._new_keys:
+        return not self._new_keys or self.try_save() or not self._underivable_keys
+
+    def try_save(self) -> bool:
+        """Write the registry if it changed; where the disk is full, say so once, and that it goes on.
+
+        What is not written down is sent again after a crash, and recognised by the engine.
+        """
+        try:
             self.save()
+        except ShippingError as error:
+            if not self._told:
+                self._notify(f"{error}; shipping goes on meanwhile")
+            self._told = True
+            return False
+        if self._told:
+            self._notify(f"registry {self.path}: can be written again")
+        self._told = False
+        return True
 
     def save(self) -> None:
         """Write the registry if it changed: whole into a new file, to the disk, then into place.
@@ -163,7 +207,8 @@ class Registry:
         with self._mutex:
             if not self._changed:
                 return
-            self._changed = self._new_keys = False
+            new_keys, underivable = self._new_keys, self._underivable_keys
+            self._changed = self._new_keys = self._underivable_keys = False
             content = {
                 "version": _VERSION,
                 **self._extra,
@@ -182,6 +227,10 @@ class Registry:
             finally:
                 os.close(folder)
         except OSError as error:
+            with self._mutex:
+                self._changed = True
+                self._new_keys |= new_keys
+                self._underivable_keys |= underivable
             raise ShippingError(
                 f"registry {self.path}: cannot be written: {error.strerror}; choose another with --registry"
             ) from None

@@ -136,7 +136,7 @@ def replay(
     ShippingError.
     """
     # A replay is no file that could be met again: its ids only guard against double sending within it.
-    key = new_key(0, 0, os.urandom(16), ())
+    key = new_key("", 0, 0, os.urandom(16), ())
     path = paths[0] if len(paths) == 1 else "replay"
     delivery = Delivery(engine, options, acknowledged=lambda _: None, notify=notify)
     begun, start_epoch = time.monotonic(), time.time()

@@ -27,7 +27,7 @@ ACTION = "shipping"
 """The ``event.action`` of a report, by which it is found among what else operators note."""
 
 _TIMEOUT_SECONDS = 5.0
-_LAST_TIMEOUT_SECONDS = 2.0
+_LAST_TIMEOUT_SECONDS = 1.0
 
 State = Literal["running", "stopped"]
 
@@ -129,7 +129,7 @@ class Reporter:
             self._closing = True
             self._waiting = None
             self._changed.notify()
-        self._thread.join(_TIMEOUT_SECONDS)
+        self._thread.join(_LAST_TIMEOUT_SECONDS)
         if last is not None and self._permitted and not self._thread.is_alive():
             self._write(last, "stopped", _LAST_TIMEOUT_SECONDS)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Event
+from queue import Empty, SimpleQueue
+from threading import Event, Thread
+from typing import TypeVar
 
 from engine.client import Engine
 from engine.errors import EngineUnreachable, NotFound, NotPermitted, ShippingError
@@ -23,8 +25,11 @@ _SAVE_SECONDS = 1.0
 _BUSY_POLL_SECONDS = 0.002
 _IDLE_POLL_SECONDS = 0.05
 _BUSY_FOR_SECONDS = 1.0
-# How long a stop may take; a service manager asks once and then kills.
-_STOP_SECONDS = 8.0
+# How long a stop may wait for acknowledgements, of the 10 s in which a process has to be gone.
+_STOP_SECONDS = 6.0
+_HOLD_SECONDS = 1.0
+
+Asked = TypeVar("Asked")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,10 @@ class Batcher:
         registry: Registry,
         submit: Callable[[Batch], bool],
         formats: FormatOptions,
+        hold: Callable[[], bool] = lambda: False,
     ) -> None:
+        """``hold`` waits a moment before what failed is tried again; False gives up."""
+        self._hold = hold
         self._options = options
         self._formats = formats
         self._registry = registry
@@ -86,7 +94,9 @@ class Batcher:
             return True
         batch = self._batch
         self._clear()
-        self._registry.save_new()
+        while not self._registry.save_new():
+            if not self._hold():
+                return False
         for span in batch.spans:
             self._registry.sending(span)
         if batch.items:
@@ -145,7 +155,11 @@ def ship(
 
     delivery = Delivery(engine, delivery_options, acknowledged=acknowledged, notify=notify)
     batcher = Batcher(
-        batch_options, registry, lambda batch: delivery.submit(batch, give_up=waits), format_options
+        batch_options,
+        registry,
+        lambda batch: delivery.submit(batch, give_up=waits),
+        format_options,
+        hold=lambda: not stop.wait(_HOLD_SECONDS),
     )
 
     lag = Lag()
@@ -172,7 +186,7 @@ def ship(
             batcher.flush_due()
             if now >= next_save:
                 next_save = now + _SAVE_SECONDS
-                registry.save()
+                registry.try_save()
                 lag.look(now, follower.acknowledged())
             if now >= next_report:
                 next_report = now + report_seconds
@@ -182,6 +196,8 @@ def ship(
             if not any_lines:
                 delivery.check()
                 stop.wait(_BUSY_POLL_SECONDS if now < busy_until else _IDLE_POLL_SECONDS)
+        for tail, block in follower.leave_pipes():
+            batcher.add(tail, block)
         batcher.flush()
         give_up_at = time.monotonic() + _STOP_SECONDS
         delivery.drain(deadline=lambda: stop.is_set() and time.monotonic() >= give_up_at)
@@ -199,8 +215,7 @@ def wait_for_target(engine: Engine, target: str, *, stop: Event, notify: Callabl
     pause, told = 0.2, False
     while not stop.is_set():
         try:
-            uuid = engine.cluster_uuid()
-            _see_that_lines_are_parsed(engine, target)
+            uuid = _unless_stopped(stop, lambda: _cluster_with(engine, target))
         except EngineUnreachable as error:
             if not told:
                 told = True
@@ -208,10 +223,38 @@ def wait_for_target(engine: Engine, target: str, *, stop: Event, notify: Callabl
             stop.wait(pause)
             pause = min(pause * 2, 10.0)
         else:
-            if told:
+            if told and uuid is not None:
                 notify("the engine is there")
             return uuid
     return None
+
+
+def _unless_stopped(stop: Event, ask: Callable[[], Asked]) -> Asked | None:
+    """What ``ask`` returns or raises; None when ``stop`` is set before: an engine may take long to answer."""
+    answer: SimpleQueue[Asked | BaseException] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            answer.put(ask())
+        except BaseException as error:
+            answer.put(error)
+
+    Thread(target=run, name="ship-ask", daemon=True).start()
+    while not stop.is_set():
+        try:
+            told = answer.get(timeout=0.05)
+        except Empty:
+            continue
+        if isinstance(told, BaseException):
+            raise told
+        return told
+    return None
+
+
+def _cluster_with(engine: Engine, target: str) -> str:
+    uuid = engine.cluster_uuid()
+    _see_that_lines_are_parsed(engine, target)
+    return uuid
 
 
 def _see_that_lines_are_parsed(engine: Engine, target: str) -> None:

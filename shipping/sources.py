@@ -35,6 +35,11 @@ class Source(Protocol):
         ...
 
     @property
+    def stored_size(self) -> int | None:
+        """Bytes that it takes on the disk, by which a change is seen; None where it is no file."""
+        ...
+
+    @property
     def modified(self) -> float:
         """When it was last written, seconds since the epoch."""
         ...
@@ -63,6 +68,10 @@ class PlainFile:
         return os.fstat(self._descriptor).st_size
 
     @property
+    def stored_size(self) -> int:  # noqa: D102
+        return self.size
+
+    @property
     def modified(self) -> float:  # noqa: D102
         return os.fstat(self._descriptor).st_mtime
 
@@ -77,6 +86,9 @@ class CompressedFile:
     """A whole file that is unpacked while it is read; offsets are those of the content.
 
     Going back means starting again from the beginning of the file, so it is read in one direction.
+
+    Attributes:
+        cut_short: what came before the missing end, in the reading that raised EOFError.
     """
 
     def __init__(self, path: str) -> None:
@@ -88,10 +100,15 @@ class CompressedFile:
         self._stream = _unpacked(self._raw, path)
         self._position = 0
         self._head = b""
+        self.cut_short = b""
 
     @property
     def size(self) -> int | None:  # noqa: D102
         return None
+
+    @property
+    def stored_size(self) -> int:  # noqa: D102
+        return os.fstat(self._raw.fileno()).st_size
 
     @property
     def modified(self) -> float:  # noqa: D102
@@ -108,9 +125,13 @@ class CompressedFile:
         while self._position < offset:
             if not self._read(min(1 << 18, offset - self._position)):
                 return b""
-        parts = []
+        parts: list[bytes] = []
         while length:
-            part = self._read(length)
+            try:
+                part = self._read(length)
+            except EOFError:
+                self.cut_short = b"".join(parts)
+                raise
             if not part:
                 break
             parts.append(part)
@@ -200,6 +221,10 @@ class Pipe:
 
     @property
     def size(self) -> int | None:  # noqa: D102
+        return None
+
+    @property
+    def stored_size(self) -> int | None:  # noqa: D102
         return None
 
     @property

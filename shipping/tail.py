@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import time
 from dataclasses import replace
 
@@ -12,7 +14,7 @@ from shipping.framing import Block, LineFramer
 from shipping.identity import HEAD_BYTES, TAIL_BYTES, Entry, Fingerprint, fingerprint, first_line, new_key
 from shipping.positions import Span
 from shipping.registry import Registry
-from shipping.sources import Pipe, PlainFile, Source
+from shipping.sources import CompressedFile, Pipe, PlainFile, Source
 
 
 class Truncated(Exception):
@@ -43,6 +45,8 @@ class Tail:
         self._entry = entry
         self._max_line_bytes = max_line_bytes
         self._head = b""
+        # What was read last: where it has changed, the file was emptied and has grown beyond it since.
+        self._before = b""
         self._last = entry.tail if entry else Fingerprint(0, "")
         offset, state = (entry.offset, entry.state) if entry else (0, "start")
         self.framer = LineFramer(offset, state, max_line_bytes=max_line_bytes)
@@ -83,16 +87,25 @@ class Tail:
         size = self.source.size
         if size is not None and size < position:
             raise Truncated
+        before = self._before
         try:
-            data = self.source.read_at(position, length)
+            data = self.source.read_at(position - len(before), len(before) + length)
         except EOFError:
-            raise ShippingError(f"{self.source.path}: the end of this packed file is missing") from None
+            data = self.source.cut_short if isinstance(self.source, CompressedFile) else b""
+            if not data:
+                raise ShippingError(f"{self.source.path}: the end of this packed file is missing") from None
+        if before:
+            if not data.startswith(before):
+                raise Truncated
+            data = data[len(before) :]
         # Emptied just before or just after the bytes were read? They are of the old content unless the new
         # one has grown beyond the position already.
         changed = isinstance(self.source, PlainFile) and not self._head_is_unchanged()
         if changed and (not data or (self.source.size or 0) >= position):
             raise Truncated
         if data:
+            if isinstance(self.source, PlainFile):
+                self._before = data[-TAIL_BYTES:]
             self.grew_at = time.monotonic()
             self.at_end = False
         else:
@@ -100,6 +113,13 @@ class Tail:
         blocks = self.framer.feed(data) if data else []
         self._remember_growth(registry, len(data))
         return blocks
+
+    def identify(self, registry: Registry) -> None:
+        """Take an entry in the registry, if enough of the file is there to tell it from others."""
+        if self.key is None and not self.is_pipe:
+            # What is wrong with a file is said when it is read.
+            with contextlib.suppress(OSError, EOFError, ShippingError):
+                self._identify(registry, whole_line=self.attached)
 
     def flush(self, registry: Registry) -> list[Block]:
         """Give out a half-written last line, flagged."""
@@ -159,13 +179,20 @@ class Tail:
             if not head or (whole_line and not complete):
                 return False
         device, inode = self.file
-        key = new_key(device, inode, head, registry.keys)
-        start = self.framer.position
+        host = socket.gethostname()
+        key = new_key(host, device, inode, head, registry.keys)
         self._entry = Entry(
-            key, self.path, device, inode, fingerprint(head), start, modified=self.source.modified
+            key,
+            self.path,
+            device,
+            inode,
+            fingerprint(head),
+            self.framer.position,
+            modified=self.source.modified,
+            found_at="" if self.is_pipe else os.path.realpath(self.source.path),
         )
         self._head = b"" if self.is_pipe else head
-        registry.put(self._entry)
+        registry.put(self._entry, underivable=key != new_key(host, device, inode, head, ()))
         return True
 
     def _head_is_unchanged(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import os
 from collections.abc import Callable
@@ -50,8 +51,20 @@ class WantedPaths:
                     self._paths.append(pattern)
         return self._paths
 
+    def is_wanted(self, path: str) -> bool:
+        """Whether a pattern names a path, be it there or not."""
+        return any(
+            path == pattern or (glob.has_magic(pattern) and _matches(path, pattern))
+            for pattern in self.patterns
+        )
+
     def missing(self, path: str, reason: str) -> None:
-        """Say once that a path cannot be read now; raises ShippingError where nothing is waited for."""
+        """Say once that a path cannot be read now; raises ShippingError where nothing is waited for.
+
+        Nothing is said of what a glob matched: a folder, or a file that has just been moved.
+        """
+        if path not in self.patterns and not Path(path).is_file():
+            return
         if self._once:
             raise ShippingError(f"{path}: {reason}")
         if path not in self._told:
@@ -61,3 +74,11 @@ class WantedPaths:
     def found(self, path: str) -> None:
         """Forget that it was said."""
         self._told.discard(path)
+
+
+def _matches(path: str, pattern: str) -> bool:
+    """As glob does it: no wildcard crosses a folder's border, except ``**``."""
+    if "**" in pattern:
+        return fnmatch.fnmatch(path, pattern.replace("**/", "*"))
+    names, patterns = Path(path).parts, Path(pattern).parts
+    return len(names) == len(patterns) and all(map(fnmatch.fnmatch, names, patterns))

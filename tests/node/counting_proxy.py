@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 from urllib.parse import urlsplit
+
+
+class Sent(NamedTuple):
+    """A request as it came; ``path`` has its parameters."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Answer(NamedTuple):
+    """What is answered."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    content: bytes
+
+
+def refusal(status: int) -> Answer:
+    """The answer of an engine that cannot now."""
+    content = b'{"error": {"type": "injected", "reason": "injected"}}'
+    return Answer(status, [("content-type", "application/json")], content)
 
 
 class CountingProxy:
@@ -37,39 +61,23 @@ class CountingProxy:
 
         class Handler(BaseHTTPRequestHandler):
             def _forward(self) -> None:
-                proxy.requests.append(f"{self.command} {self.path.partition('?')[0]}")
+                path = self.path.partition("?")[0]
+                proxy.requests.append(f"{self.command} {path}")
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
-                status, after = proxy._fault(self.path.partition("?")[0]) or (0, True)
-                if status and not after:
-                    self._refuse(status)
-                    return
-                upstream = http.client.HTTPConnection(proxy._upstream, timeout=30)
                 sent = {name: value for name, value in self.headers.items() if name.lower() != "host"}
                 sent["accept-encoding"] = "identity"
-                upstream.request(self.command, self.path, body=body, headers=sent)
-                answer = upstream.getresponse()
-                content = answer.read()
-                if status:
-                    self._refuse(status)
+                answer = proxy.exchange(Sent(self.command, self.path, sent, body))
+                self.close_connection = True
+                if answer is None:
                     return
                 self.send_response(answer.status)
-                for name, value in answer.getheaders():
-                    if name.lower() not in ("transfer-encoding", "content-length", "connection"):
-                        self.send_header(name, value)
-                self.send_header("content-length", str(len(content)))
+                for name, value in answer.headers:
+                    self.send_header(name, value)
+                self.send_header("content-length", str(len(answer.content)))
                 self.send_header("connection", "close")
                 self.end_headers()
-                self.wfile.write(content)
-                upstream.close()
-
-            def _refuse(self, status: int) -> None:
-                content = b'{"error": {"type": "injected", "reason": "injected"}}'
-                self.send_response(status)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(content)))
-                self.send_header("connection", "close")
-                self.end_headers()
-                self.wfile.write(content)
+                with contextlib.suppress(OSError):  # a sender that was killed hears nothing
+                    self.wfile.write(answer.content)
 
             def do_GET(self) -> None:
                 self._forward()
@@ -89,6 +97,29 @@ class CountingProxy:
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def exchange(self, sent: Sent) -> Answer | None:
+        """What is answered to a request; None cuts the connection without an answer."""
+        status, after = self._fault(sent.path.partition("?")[0]) or (0, True)
+        if status and not after:
+            return refusal(status)
+        answer = self.forward(sent)
+        return refusal(status) if status else answer
+
+    def forward(self, sent: Sent) -> Answer | None:
+        """What the engine answers; None where it is not there."""
+        upstream = http.client.HTTPConnection(self._upstream, timeout=60)
+        try:
+            upstream.request(sent.method, sent.path, body=sent.body, headers=sent.headers)
+            answer = upstream.getresponse()
+            content = answer.read()
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            upstream.close()
+        left_out = ("transfer-encoding", "content-length", "connection")
+        headers = [(name, value) for name, value in answer.getheaders() if name.lower() not in left_out]
+        return Answer(answer.status, headers, content)
 
     def stop(self) -> None:
         """Refuse connections from now on."""
