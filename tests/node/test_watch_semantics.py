@@ -16,6 +16,7 @@ import pytest
 from engine.client import Engine
 from provisioning.settings import Settings
 from scheduler.watches.control import SchedulerControl, Trial
+from scheduler.watches.instants import millisecond_text
 from tests.node.summaries import install_store
 
 Body = dict[str, Any]
@@ -87,6 +88,37 @@ def simple(**payload: Any) -> Body:
 )
 def test_mustache_in_texts(execute: Execute, payload: Body, text: str, expected: str) -> None:
     assert logged(execute(input=simple(**payload), actions=logging(text))) == expected
+
+
+def test_what_mustache_cannot_reach(execute: Execute) -> None:
+    texts = {
+        "out_of_range": "{{ctx.payload.list.9}}",
+        "join_over_null": "{{#join}}ctx.payload.nulls{{/join}}",
+        "dotted_key": "[{{ctx.payload.values.50.0}}]",
+    }
+    actions = {name: {"logging": {"text": text}} for name, text in texts.items()}
+    record = execute(input=simple(list=["a"], nulls=[None], values={"50.0": 1}), actions=actions)
+    assert record["state"] == "executed"
+    done = {one["id"]: one for one in record["result"]["actions"]}
+    assert done["out_of_range"]["status"] == done["join_over_null"]["status"] == "failure"
+    assert done["dotted_key"]["logging"]["logged_text"] == "[]"
+
+
+def test_executing_heeds_a_throttle_period_and_begins_none(
+    engine: Engine, settings: Settings, execute: Execute
+) -> None:
+    actions = {"log": {"throttle_period": "1h", "logging": {"text": "x"}}}
+    assert [logged(execute(actions=actions)) for _ in range(2)] == ["x", "x"]
+    now = {"timestamp": millisecond_text(datetime.now(UTC)), "successful": True}
+    state = {
+        "ack": {"timestamp": now["timestamp"], "state": "ackable"},
+        "last_execution": now,
+        "last_successful_execution": now,
+    }
+    status = {"type": "status", "id": "w", "status": {"state": {"active": True}, "actions": {"log": state}}}
+    engine.request("PUT", f"/{settings.names.watch_store}/_doc/w:status", body=status)
+    record = execute(actions=actions)
+    assert record["state"] == record["result"]["actions"][0]["status"] == "throttled"
 
 
 def test_times_print_as_java_prints_them(execute: Execute) -> None:
