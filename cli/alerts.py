@@ -57,12 +57,14 @@ def list_(
 
     from cli.context import loaded_settings, open_engine
     from cli.logs import tell
+    from cli.terminal import output_width
     from reading.alert_list import alert_line, alert_status_object
     from reading.alerts import AlertFilter
     from reading.buckets import BUCKET_SECONDS, past_moment
     from reading.console import read_alerts
     from reading.follow import Pace
     from reading.follow import follow as follow_intervals
+    from reading.tables import wrapped_lines
 
     zone = _zone_and_format(format, utc)
     now = datetime.now(UTC)
@@ -84,7 +86,7 @@ def list_(
             if format == "json":
                 typer.echo(json.dumps(alert_status_object(alert, log.operations, log.read_at)))
             else:
-                typer.echo(alert_line(alert, zone))
+                typer.echo(wrapped_lines(alert_line(alert, zone), output_width()))
 
     with open_engine(loaded) as engine:
         if follow:
@@ -114,6 +116,7 @@ def open_(
     """Show the alerts that are open now, and what was done about each."""
     import json
 
+    from cli.terminal import output_width
     from reading.alert_list import alert_status_object, open_table
     from reading.alerts import AlertFilter
 
@@ -123,7 +126,9 @@ def open_(
         for alert in log.open_alerts:
             typer.echo(json.dumps(alert_status_object(alert, log.operations, log.read_at)))
     else:
-        typer.echo(open_table(log.open_alerts, log.operations, now=log.read_at, zone=zone))
+        typer.echo(
+            open_table(log.open_alerts, log.operations, now=log.read_at, zone=zone, width=output_width())
+        )
     _leave(log, exit_code)
 
 
@@ -137,9 +142,11 @@ def show(
     """Show every document of one alert, from its triggering to its recovery."""
     import json
 
+    from cli.terminal import output_width
     from engine.errors import UsageError
     from reading.alert_list import alert_details, alert_status_object
     from reading.alerts import AlertFilter
+    from reading.tables import wrapped_lines
 
     zone = _zone_and_format(format, utc)
     log = _read(context, AlertFilter(alert_id=alert_id), 1000)
@@ -149,7 +156,7 @@ def show(
         for alert in log.alerts:
             typer.echo(json.dumps(alert_status_object(alert, log.operations, log.read_at)))
     else:
-        typer.echo(alert_details(log.alerts, log.operations, zone))
+        typer.echo(wrapped_lines(alert_details(log.alerts, log.operations, zone), output_width()))
 
 
 @app.command()
@@ -208,6 +215,7 @@ def silence(
     from datetime import UTC, datetime
 
     from cli.context import loaded_settings, open_engine
+    from cli.terminal import output_width
     from engine.errors import UsageError
     from reading import console
     from reading.alert_list import silence_object, silences_table
@@ -236,7 +244,7 @@ def silence(
                 for one in silences:
                     typer.echo(json.dumps(silence_object(one)))
             else:
-                typer.echo(silences_table(silences, zone))
+                typer.echo(silences_table(silences, zone, width=output_width()))
 
 
 def _zone_and_format(format: str, utc: bool) -> tzinfo | None:  # noqa: A002

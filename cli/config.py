@@ -22,13 +22,14 @@ def show(
     """Print each setting, its value and where it came from; secrets are not shown."""
     import json
 
-    from tabulate import tabulate
-
     from cli.context import loaded_settings
+    from cli.terminal import output_width
     from provisioning.settings import shown_settings
+    from reading.tables import table_text
 
     rows = shown_settings(loaded_settings(context))
     if format == "json":
         typer.echo(json.dumps([row._asdict() for row in rows], indent=2, default=str))
     else:
-        typer.echo(tabulate(rows, headers=("setting", "value", "from"), disable_numparse=True))
+        headers = ("setting", "value", "from")
+        typer.echo(table_text(rows, headers, width=output_width(), flexible=(1, 2)))

@@ -44,10 +44,10 @@ def create(
 @app.command("list")
 def list_(context: typer.Context) -> None:
     """List the keys that are worth something, without their secrets."""
-    from tabulate import tabulate
-
     from cli.context import loaded_settings, open_engine
+    from cli.terminal import output_width
     from provisioning.keys import list_keys
+    from reading.tables import table_text
 
     loaded = loaded_settings(context)
     with open_engine(loaded) as engine:
@@ -64,7 +64,7 @@ def list_(context: typer.Context) -> None:
         for key in keys
     ]
     headers = ("name", "role", "id", "owner", "made (UTC)", "expires (UTC)")
-    typer.echo(tabulate(rows, headers=headers, disable_numparse=True))
+    typer.echo(table_text(rows, headers, width=output_width(), flexible=(0, 3, 2)))
 
 
 @app.command()

@@ -82,10 +82,12 @@ def print_dashboards(settings: Settings) -> None:
 
 def print_plan(steps: Sequence[Step], *, diff: bool) -> None:
     """Print a plan as a table; with ``diff`` each place that differs behind it."""
-    from tabulate import tabulate
+    from cli.terminal import output_width
+    from reading.tables import table_text
 
     rows = [(step.kind, step.name, step.action, step.why) for step in steps]
-    typer.echo(tabulate(rows, headers=("kind", "name", "action", "why"), disable_numparse=True))
+    headers = ("kind", "name", "action", "why")
+    typer.echo(table_text(rows, headers, width=output_width(), flexible=(3, 1)))
     if not diff:
         return
     for step in steps:

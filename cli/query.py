@@ -18,12 +18,12 @@ app = typer.Typer(help="Ask the saved queries.", no_args_is_help=True)
 @app.command("list")
 def list_(context: typer.Context) -> None:
     """Show what can be asked."""
-    from tabulate import tabulate
-
     from cli.context import loaded_settings
+    from cli.terminal import output_width
+    from reading.tables import table_text
 
     rows = [(query.name, query.title, query.reads) for query in _queries(loaded_settings(context))]
-    typer.echo(tabulate(rows, headers=("name", "title", "reads"), disable_numparse=True))
+    typer.echo(table_text(rows, ("name", "title", "reads"), width=output_width(), flexible=(1, 0)))
 
 
 @app.command()
@@ -75,6 +75,7 @@ def run(
     from datetime import UTC, datetime
 
     from cli.context import loaded_settings, open_engine
+    from cli.terminal import output_width
     from engine.errors import UsageError
     from reading.buckets import span_of_time
     from reading.console import search_rows
@@ -91,7 +92,7 @@ def run(
     with open_engine(loaded) as engine:
         rows = search_rows(engine, query, body)
     if format == "table":
-        typer.echo(query_table(query, rows, zone))
+        typer.echo(query_table(query, rows, zone, width=output_width()))
     elif format == "csv":
         typer.echo(query_csv(query, rows))
     elif rows:

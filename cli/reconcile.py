@@ -30,13 +30,13 @@ def command(
     from dataclasses import asdict
     from datetime import UTC, datetime
 
-    from tabulate import tabulate
-
     from cli.context import loaded_settings, open_engine
+    from cli.terminal import output_width
     from engine.errors import EXIT_DEGRADED
     from provisioning.executors import choose_executors
     from provisioning.retention import retention_for
     from reading.buckets import past_moment
+    from reading.tables import table_text
     from scheduler.transforms.control import control_of
     from scheduler.transforms.reconcile import reconcile, record, summary_line
 
@@ -56,6 +56,6 @@ def command(
         if audit.differences:
             rows = [tuple(asdict(one).values()) for one in audit.differences]
             headers = ("transform", "group", "field", "source", "summary")
-            typer.echo(tabulate(rows, headers=headers, disable_numparse=True))
+            typer.echo(table_text(rows, headers, width=output_width(), flexible=(1, 0)))
         typer.echo(summary_line(audit))
     raise typer.Exit(EXIT_DEGRADED if audit.differing and not repair else 0)

@@ -25,12 +25,12 @@ def command(
     """Print the rendered templates as JSON."""
     import json
 
-    from tabulate import tabulate
-
     from cli.context import loaded_settings
+    from cli.terminal import output_width
     from engine.capabilities import assumed_capabilities
     from engine.errors import UsageError
     from provisioning.rendering import render_all
+    from reading.tables import table_text
 
     settings = loaded_settings(context, assignments=assignments).settings
     rendered = render_all(settings, assumed_capabilities(engine))
@@ -44,7 +44,7 @@ def command(
             for declared in one.parameters
         ]
         headers = ("template", "parameter", "value", "default", "unit", "meaning")
-        typer.echo(tabulate(rows, headers=headers, disable_numparse=True))
+        typer.echo(table_text(rows, headers, width=output_width(), flexible=(5, 2, 3)))
         return
     for one in chosen:
         typer.echo(f"# {one.kind} {one.name} ({one.source})", err=True)

@@ -21,15 +21,24 @@ def print_statuses(
     row: Callable[[Status], Sequence[Any]],
     headers: Sequence[str],
     align: Sequence[str] | None = None,
+    optional: Sequence[int] = (),
 ) -> None:
-    """Print one row a status, or with the format ``json`` all that each holds."""
+    """Print one row a status, or with the format ``json`` all that each holds.
+
+    ``optional`` are columns that are left out where they have nothing to say.
+    """
     import json
     from dataclasses import asdict
 
-    from tabulate import tabulate
+    from cli.terminal import output_width
+    from reading.tables import table_text
 
     if format == "json":
         typer.echo(json.dumps([asdict(status) for status in statuses], indent=2))
         return
     rows = [row(status) for status in statuses]
-    typer.echo(tabulate(rows, headers=headers, colalign=align if rows else None, disable_numparse=True))
+    last = len(headers) - 1
+    flexible = (last, 0)
+    typer.echo(
+        table_text(rows, headers, width=output_width(), flexible=flexible, optional=optional, align=align)
+    )

@@ -45,7 +45,7 @@ def command(
 
     from cli.context import loaded_settings, open_engine
     from cli.logs import tell
-    from cli.terminal import draws_blocks, live_terminal
+    from cli.terminal import draws_blocks, live_terminal, output_width
     from engine.errors import UsageError
     from reading.buckets import floor_time, interval_seconds, last_complete_end, moment_of
     from reading.console import acknowledge_open, read_tick, rule_in_force
@@ -82,7 +82,8 @@ def command(
             if format == "json":
                 typer.echo(json.dumps(tick_object(tick, rule, now=now())))
             else:
-                typer.echo(render_tick(tick, rule, now=now(), zone=zone) + "\n")
+                text = render_tick(tick, rule, now=now(), zone=zone, width=output_width())
+                typer.echo(text + "\n")
 
         if once or past is not None:
             show(read_tick(engine, names, question))

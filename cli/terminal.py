@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 
 # Terminals that cannot move the cursor, and those whose fonts lack the block elements.
@@ -14,6 +15,16 @@ def live_terminal() -> bool:
     """Whether a live screen can be shown: keys come in, and the cursor moves."""
     terminal = os.environ.get("TERM", "")
     return sys.stdin.isatty() and sys.stdout.isatty() and terminal not in _NO_CURSOR
+
+
+def output_width() -> int | None:
+    """How many columns what is printed may take; None where it goes into a pipe or a file."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def output_height() -> int | None:
+    """How many lines can be seen at once; None where the output goes into a pipe or a file."""
+    return shutil.get_terminal_size().lines if sys.stdout.isatty() else None
 
 
 def draws_blocks() -> bool:

@@ -66,6 +66,7 @@ def list_command(
         ),
         headers=("transform", "state", "checkpoint", "progress", "lag", "documents", "trouble"),
         align=("left", "left", "right", "right", "right", "right", "left"),
+        optional=(3, 6),
     )
 
 

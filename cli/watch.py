@@ -26,22 +26,36 @@ def list_command(
     format: Annotated[str, typer.Option(help="table or json.")] = "table",  # noqa: A002
 ) -> None:
     """Print each watch: whether it is active, when it ran last and what came of it."""
+    from datetime import UTC
+
     from cli.status_list import print_statuses
+    from reading.alerts import parse_time
+    from reading.plain import duration_text
 
     with _opened(context) as (_, control):
         statuses = control.statuses()
+    now = datetime.now(UTC)
+
+    def ago(moment: str | None) -> str:
+        return (
+            f"{duration_text(max(0.0, (now - parse_time(moment)).total_seconds()))} ago"
+            if moment
+            else "never"
+        )
+
     print_statuses(
         statuses,
         format,
         row=lambda one: (
             one.identifier,
-            "active" if one.active else "deactivated",
-            one.last or "never",
+            "yes" if one.active else "no",
+            ago(one.last),
             one.state or "-",
             ", ".join(one.acknowledged) or "-",
             "-" if one.skipped is None else one.skipped,
         ),
         headers=("watch", "active", "last run", "state", "acknowledged", "skipped"),
+        optional=(4,),
     )
 
 

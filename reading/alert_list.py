@@ -6,12 +6,11 @@ from collections.abc import Iterable
 from datetime import datetime, tzinfo
 from typing import Any
 
-from tabulate import tabulate
-
 from reading.alerts import Alert
 from reading.operations import Operations, Silence
 from reading.plain import duration_text, local_time, open_state
 from reading.printable import printable
+from reading.tables import table_text
 from reading.tick_json import alert_object, utc_text
 
 
@@ -26,8 +25,15 @@ def alert_line(alert: Alert, zone: tzinfo | None) -> str:
     )
 
 
-def open_table(alerts: Iterable[Alert], operations: Operations, *, now: datetime, zone: tzinfo | None) -> str:
-    """The open alerts, and what was done about each."""
+def open_table(
+    alerts: Iterable[Alert],
+    operations: Operations,
+    *,
+    now: datetime,
+    zone: tzinfo | None,
+    width: int | None = None,
+) -> str:
+    """The open alerts, and what was done about each; ``width`` is the terminal's, if it is one."""
     rows = [
         (
             printable(alert.alert_id or "-"),
@@ -41,11 +47,12 @@ def open_table(alerts: Iterable[Alert], operations: Operations, *, now: datetime
     ]
     if not rows:
         return "no open alert"
-    return tabulate(rows, headers=("id", "rule", "since", "for", "state", "message"), disable_numparse=True)
+    headers = ("id", "rule", "since", "for", "state", "message")
+    return table_text(rows, headers, width=width, flexible=(5, 4))
 
 
-def silences_table(silences: Iterable[Silence], zone: tzinfo | None) -> str:
-    """The silences, by their end."""
+def silences_table(silences: Iterable[Silence], zone: tzinfo | None, *, width: int | None = None) -> str:
+    """The silences, by their end; ``width`` is the terminal's, if it is one."""
     rows = [
         (
             printable(one.silence_id),
@@ -59,7 +66,8 @@ def silences_table(silences: Iterable[Silence], zone: tzinfo | None) -> str:
     ]
     if not rows:
         return "no silence"
-    return tabulate(rows, headers=("id", "rule", "from", "until", "by", "reason"), disable_numparse=True)
+    headers = ("id", "rule", "from", "until", "by", "reason")
+    return table_text(rows, headers, width=width, flexible=(5, 4))
 
 
 def alert_details(alerts: Iterable[Alert], operations: Operations, zone: tzinfo | None) -> str:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from engine.client import Engine
-from engine.errors import EngineUnreachable, NotFound, NotProvisioned
+from engine.errors import EngineError, EngineUnreachable, NotFound, NotProvisioned
+from engine.kibana import Kibana
 from provisioning.executors import Executors, choose_executors
-from provisioning.installation import plan_installation
+from provisioning.installation import plan_installation, plan_kibana
 from provisioning.names import Names
 from provisioning.settings import Settings
+from provisioning.steps import Options, Step
 from reading.alerts import parse_time
 from reading.buckets import last_complete_end
 from reading.console import read_tick
 from reading.installation import (
     Installation,
+    KibanaState,
     Schedulers,
     SchedulerState,
     Tier,
@@ -38,8 +41,8 @@ _BLOCK = "index.blocks.read_only_allow_delete"
 _TIERS = ("sections-hourly", "traffic-hourly", "sections", "traffic", "alerts", "operations", "watch-history")
 
 
-def read_installation(engine: Engine, settings: Settings) -> Installation:
-    """Ask everything that a status needs; a dozen requests.
+def read_installation(engine: Engine, settings: Settings, kibana: Kibana | None = None) -> Installation:
+    """Ask everything that a status needs; a dozen requests, and a few of Kibana where it is given.
 
     Raises what rendering and ``Engine.request`` raise.
     """
@@ -57,7 +60,7 @@ def read_installation(engine: Engine, settings: Settings) -> Installation:
         # Unreachable: a shard that is lost makes the engine answer a search with 503; the health tells.
         tick = None
     audited_at, audit = _last_audit(engine, names)
-    kept = [step for step in plan.steps if step.action not in ("remove", "skipped")]
+    objects, missing, changed = _objects(plan.steps)
     return Installation(
         read_at=now,
         engine=f"{capabilities.flavour} {capabilities.version_text}",
@@ -65,11 +68,9 @@ def read_installation(engine: Engine, settings: Settings) -> Installation:
         health=health,
         transforms_by=executors.transforms,
         watches_by=executors.watches,
-        objects=len(kept),
-        missing=tuple(step.name for step in kept if step.action == "create"),
-        changed=tuple(
-            step.name for step in plan.steps if step.action not in ("create", "unchanged", "skipped")
-        ),
+        objects=objects,
+        missing=missing,
+        changed=changed,
         transforms=tuple(
             TransformState(one.identifier, one.state, one.lag_seconds, one.reason)
             for one in control.statuses()
@@ -93,7 +94,25 @@ def read_installation(engine: Engine, settings: Settings) -> Installation:
         ),
         audited_at=audited_at,
         audit=audit,
+        kibana=None if kibana is None else read_kibana(kibana, settings),
     )
+
+
+def read_kibana(kibana: Kibana, settings: Settings) -> KibanaState:
+    """Whether Kibana answers, and whether its objects are as rendered. Raises what rendering raises."""
+    try:
+        steps = plan_kibana(kibana, settings, Options())
+    except EngineError as error:
+        return KibanaState(kibana.url, str(error))
+    return KibanaState(kibana.url, "", *_objects(steps))
+
+
+def _objects(steps: Sequence[Step]) -> tuple[int, tuple[str, ...], tuple[str, ...]]:
+    """How many objects there should be, and the names of those that are missing and not as rendered."""
+    kept = [step for step in steps if step.action not in ("remove", "skipped")]
+    changed = [step for step in steps if step.action not in ("create", "unchanged", "skipped")]
+    missing = [step for step in kept if step.action == "create"]
+    return len(kept), tuple(step.name for step in missing), tuple(step.name for step in changed)
 
 
 def _last_audit(engine: Engine, names: Names) -> tuple[datetime | None, str]:

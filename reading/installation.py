@@ -99,6 +99,25 @@ class Tier:
 
 
 @dataclass(frozen=True, slots=True)
+class KibanaState:
+    """Kibana, where one is set.
+
+    Attributes:
+        url: where it is.
+        trouble: why it could not be asked, or "".
+        objects: how many objects there should be in it.
+        missing: names of objects that should be there and are not.
+        changed: names of objects that are not as rendered.
+    """
+
+    url: str
+    trouble: str = ""
+    objects: int = 0
+    missing: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Installation:
     """How an installation stood at one moment.
 
@@ -122,6 +141,7 @@ class Installation:
         open_alerts: names of rules whose alerts are open and not silenced.
         audited_at: when the summaries were last compared with their sources; None if they never were.
         audit: what came of that.
+        kibana: how Kibana stands; None where none is set.
     """
 
     read_at: datetime
@@ -145,6 +165,7 @@ class Installation:
     open_alerts: tuple[str, ...] = ()
     audited_at: datetime | None = None
     audit: str = ""
+    kibana: KibanaState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +186,7 @@ def findings(installation: Installation) -> list[Finding]:
         *_transform_findings(installation),
         *_watch_findings(installation),
         *_shipper_findings(installation),
+        *_kibana_findings(installation),
     ]
     if installation.open_alerts:
         found.append(
@@ -286,6 +308,21 @@ def _shipper_findings(installation: Installation) -> Iterable[Finding]:
         elif one.state == "running" and one.behind_seconds > SHIPPER_BEHIND_SECONDS:
             behind = f"{one.behind_bytes:,} bytes and {one.behind_seconds:.0f} s behind"
             yield Finding("degraded", f"{where} is {behind}", "httpmon doctor says what holds it up")
+
+
+def _kibana_findings(installation: Installation) -> Iterable[Finding]:
+    kibana = installation.kibana
+    if kibana is None:
+        return
+    # Where Kibana runs the rules, nobody is alerted without it; else only pictures are missing.
+    level: Level = "broken" if installation.watches_by == "kibana" else "degraded"
+    if kibana.trouble:
+        yield Finding(level, f"Kibana cannot be asked: {kibana.trouble[:_LONGEST_TROUBLE]}", "httpmon doctor")
+    if kibana.missing:
+        yield Finding(level, f"missing in Kibana: {some_of(kibana.missing)}", "httpmon provision")
+    if kibana.changed:
+        mend = "httpmon provision --check shows what differs, httpmon provision mends it"
+        yield Finding("degraded", f"not as rendered in Kibana: {some_of(kibana.changed)}", mend)
 
 
 def _runner(executor: str) -> str:

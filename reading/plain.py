@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from tabulate import tabulate
-
 from reading.alerts import Alert
 from reading.buckets import BUCKET_SECONDS
 from reading.operations import Operations
 from reading.printable import printable
 from reading.rule import TrafficRule
+from reading.tables import table_text, wrapped_lines
 from reading.tick import STATUS_CLASSES, SectionCounts, Tick
 
 _NAME_WIDTH = 32
@@ -22,7 +21,9 @@ _MOST_FAILING = 3
 _OLD_SECONDS = 120
 
 
-def render_tick(tick: Tick, rule: TrafficRule, *, now: datetime, zone: tzinfo | None) -> str:
+def render_tick(
+    tick: Tick, rule: TrafficRule, *, now: datetime, zone: tzinfo | None, width: int | None = None
+) -> str:
     """One block of text for one tick, without a newline at its end.
 
     Args:
@@ -30,13 +31,14 @@ def render_tick(tick: Tick, rule: TrafficRule, *, now: datetime, zone: tzinfo | 
         rule: threshold and window of the traffic line.
         now: when the tick was read; ages count from it.
         zone: the zone of the times shown; None is the machine's own.
+        width: columns of the terminal; None where it is none, and nothing is wrapped.
     """
     parts = [
-        "\n".join(_head(tick, rule, zone)),
-        _sections_table(tick),
-        _clients_table(tick),
-        _alerts_table(tick.alerts, zone),
-        "\n".join(freshness_lines(tick, now=now, zone=zone)),
+        wrapped_lines("\n".join(_head(tick, rule, zone)), width, indent=" " * 10),
+        _sections_table(tick, width),
+        _clients_table(tick, width),
+        wrapped_lines(_alerts_table(tick.alerts, zone), width),
+        wrapped_lines("\n".join(freshness_lines(tick, now=now, zone=zone)), width),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -143,7 +145,7 @@ def _shown(tick: Tick, status_class: str) -> bool:
     return status_class != "1xx" or tick.status[status_class] > 0
 
 
-def _sections_table(tick: Tick) -> str:
+def _sections_table(tick: Tick, width: int | None) -> str:
     rows = [(printable(name, _NAME_WIDTH), counts) for name, counts in tick.sections]
     if tick.others != SectionCounts():
         rows.append((f"(others: {tick.other_sections:,})", tick.others))
@@ -164,10 +166,11 @@ def _sections_table(tick: Tick) -> str:
             for name, counts in rows
         ],
         ("section", "hits", "share", average, "4xx", "5xx", "bytes", "overall"),
+        width,
     )
 
 
-def _clients_table(tick: Tick) -> str:
+def _clients_table(tick: Tick, width: int | None) -> str:
     if not tick.top["clients"]:
         return ""
     return _table(
@@ -176,6 +179,7 @@ def _clients_table(tick: Tick) -> str:
             for name, hits in tick.top["clients"]
         ],
         ("top client", "hits", "share"),
+        width,
     )
 
 
@@ -188,9 +192,9 @@ def _alerts_table(alerts: Iterable[Alert], zone: tzinfo | None) -> str:
     return "\n".join(["alerts, newest last", *lines]) if lines else "no alerts so far"
 
 
-def _table(rows: list[tuple[str, ...]], heads: tuple[str, ...]) -> str:
+def _table(rows: list[tuple[str, ...]], heads: tuple[str, ...], width: int | None) -> str:
     alignment = ("left", *("right",) * (len(heads) - 1))
-    return tabulate(rows, headers=heads, colalign=alignment, disable_numparse=True)
+    return table_text(rows, heads, width=width, flexible=(0,), align=alignment)
 
 
 def _advice(tick: Tick, now: datetime, zone: tzinfo | None) -> list[str]:

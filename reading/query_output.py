@@ -8,28 +8,32 @@ import json
 from collections.abc import Sequence
 from datetime import tzinfo
 
-from tabulate import tabulate
-
 from provisioning.queries import Column, SavedQuery, Value
 from reading.alerts import parse_time
 from reading.plain import bytes_text, duration_text, local_time
 from reading.printable import printable
+from reading.tables import table_text
 from reading.tick_json import utc_text
 
 # Wide enough for a path, narrow enough for a table.
 _TEXT_WIDTH = 80
 
 
-def query_table(query: SavedQuery, rows: Sequence[Sequence[Value]], zone: tzinfo | None) -> str:
-    """A table for people; text of the log is made safe and cut."""
+def query_table(
+    query: SavedQuery, rows: Sequence[Sequence[Value]], zone: tzinfo | None, *, width: int | None = None
+) -> str:
+    """A table for people; text of the log is made safe and cut. ``width`` is the terminal's, if it is one."""
     if not rows:
         return "nothing found"
     alignment = ["left" if column.kind in ("text", "time") else "right" for column in query.columns]
-    return tabulate(
-        [[_shown(value, column, zone) for value, column in _paired(row, query)] for row in rows],
-        headers=[column.name for column in query.columns],
-        colalign=alignment,
-        disable_numparse=True,
+    cells = [[_shown(value, column, zone) for value, column in _paired(row, query)] for row in rows]
+    texts = [number for number, column in enumerate(query.columns) if column.kind == "text"]
+    return table_text(
+        cells,
+        [column.name for column in query.columns],
+        width=width,
+        flexible=sorted(texts, key=lambda number: -max(len(row[number]) for row in cells)),
+        align=alignment,
     )
 
 
