@@ -36,6 +36,23 @@ def flat_types(properties: Mapping[str, Any], prefix: str = "") -> dict[str, str
     return types
 
 
+def source_fields(grouping: Grouping) -> set[str]:
+    """The fields of the source whose types decide those of the output."""
+    fields = {group.field for group in grouping.groups if group.field is not None}
+    return fields | _fields_of(grouping.aggregations)
+
+
+def _fields_of(aggregations: Iterable[Aggregation]) -> set[str]:
+    fields: set[str] = set()
+    for one in aggregations:
+        if one.kind in _SOURCE and "field" in one.specification:
+            fields.add(str(one.specification["field"]))
+        if one.kind == "top_metrics":
+            fields.update(metric_fields(one))
+        fields |= _fields_of(one.inner)
+    return fields
+
+
 def deduced_types(grouping: Grouping, source: Mapping[str, str]) -> dict[str, str]:
     """The type of each output field, by dotted name, given those of the source's fields."""
     types: dict[str, str] = {}

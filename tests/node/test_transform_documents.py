@@ -36,6 +36,7 @@ MAPPINGS = {
         "narrow": {"type": "float"},
         "secure": {"type": "boolean"},
         "client": {"type": "ip"},
+        "part": {"type": "alias", "path": "section"},
     }
 }
 DOCUMENTS: list[dict[str, Any]] = [
@@ -265,6 +266,17 @@ def test_without_deduced_mappings_every_metric_has_a_fraction(run: Run) -> None:
     documents = run(pivot=pivot, settings={"deduce_mappings": False}).documents
 
     assert exactly(documents[0]) == exactly({"section": "/api", "n": 2.0, "least": 100.0})
+
+
+def test_an_alias_has_the_type_of_its_target(run: Run) -> None:
+    pivot = by({"terms": {"field": "part"}}, least={"min": {"field": "bytes"}})
+
+    previewed = run(pivot=pivot)
+
+    assert previewed.types == {"key": "keyword", "least": "long"}
+    assert exactly(previewed.documents) == exactly(
+        [{"key": "/api", "least": 100}, {"key": "/empty", "least": None}]
+    )
 
 
 # -- groups ----------------------------------------------------------------------------------------------
