@@ -55,6 +55,8 @@ _SET_BACK_MILLISECONDS = 86_400_000
 # Slices of the youngest part are as they came, one a checkpoint; older ones are joined up to this width.
 _FINE_MILLISECONDS = 20_000
 _COARSE_MILLISECONDS = 10_000
+# Fewer are named and computed in a fraction of a second; this is asked of each checkpoint.
+MANY_DOCUMENTS = 20_000
 
 Status = Literal["started", "failed", "finished"]
 
@@ -198,6 +200,16 @@ def begin(state: State, upper: int, counted: Sequence[Slice], total: int | None 
     version = max(upper, state.version + 1)
     running = Running(lower, upper, slices, version, total=total)
     return replace(state, running=running, statistics=statistics)
+
+
+def many_documents(running: Running) -> bool:
+    """Whether a checkpoint has so many new documents that reading whole stretches of time may pay.
+
+    What is too old for the slices was not counted: then it may have.
+    """
+    if running.lower is None or running.lower < running.upper - GUARD_MILLISECONDS:
+        return True
+    return sum(one.documents for one in running.slices if one.lower >= running.lower) >= MANY_DOCUMENTS
 
 
 def progressed(state: State, **amounts: int) -> State:

@@ -71,22 +71,37 @@ class Destination:
                 raise
         return types
 
-    def write(self, documents: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]], version: int) -> None:
-        """Write (group key, document) pairs; what stands there in a greater version stays.
+    def bulk_bodies(
+        self, documents: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]], version: int
+    ) -> list[bytes]:
+        """The bodies of bulk requests that write (group key, document) pairs.
+
+        Raises:
+            DestinationRefused: a group has no id.
+        """
+        bodies: list[bytes] = []
+        lines = bytearray()
+        for key, document in documents:
+            try:
+                identifier = document_id(key)
+            except ValueError as error:
+                raise DestinationRefused(f"transform {self._body.identifier}: {error}") from None
+            action = f'{{"index":{{"_id":"{identifier}","version":{version},"version_type":"external_gte"}}}}'
+            lines += f"{action}\n{_JSON.encode(document)}\n".encode()
+            if len(lines) >= _BULK_BYTES:
+                bodies.append(bytes(lines))
+                lines.clear()
+        return [*bodies, bytes(lines)] if lines else bodies
+
+    def send(self, bodies: Iterable[bytes]) -> None:
+        """Write what ``bulk_bodies`` made; what stands there in a greater version stays.
 
         Raises:
             DestinationRefused: a document is refused for good.
             EngineUnreachable: the engine is overloaded; what was written may be written again.
         """
-        lines = bytearray()
-        for key, document in documents:
-            action = {"_id": document_id(key), "version": version, "version_type": "external_gte"}
-            lines += f"{_JSON.encode({'index': action})}\n{_JSON.encode(document)}\n".encode()
-            if len(lines) >= _BULK_BYTES:
-                self._bulk(bytes(lines))
-                lines.clear()
-        if lines:
-            self._bulk(bytes(lines))
+        for body in bodies:
+            self._bulk(body)
 
     def documents(self, field: str, start: int, end: int) -> Iterator[Found]:
         """The documents whose date ``field`` is in ``[start, end)``, in epoch milliseconds."""

@@ -14,6 +14,8 @@ from scheduler.transforms.body import Grouping, GroupSource, TransformBody
 Key = Mapping[str, Any]
 # The name of the one aggregation in each search of ours.
 GROUPS = "groups"
+# The aggregation of when a group changed last; no body has one of this name: a dot cannot be at its end.
+CHANGED = "changed."
 
 
 def ordered_sources(grouping: Grouping) -> list[GroupSource]:
@@ -45,6 +47,7 @@ def groups_search(
     only: Sequence[Key] | None = None,
     compute: bool = True,
     within: Sequence[Mapping[str, Any]] = (),
+    tell_changed: bool = False,
 ) -> dict[str, Any]:
     """The body of a search for one page of groups.
 
@@ -58,6 +61,7 @@ def groups_search(
             incomplete (see ``groups_filter``).
         compute: whether to compute the aggregations, or only to name the groups.
         within: further filters on the documents.
+        tell_changed: whether to compute the greatest sync field of each group besides.
     """
     sources = ordered_sources(body.grouping)
     composite: dict[str, Any] = {
@@ -69,6 +73,8 @@ def groups_search(
     aggregation: dict[str, Any] = {"composite": composite}
     if compute:
         aggregation["aggregations"] = dict(body.grouping.request)
+        if tell_changed:
+            aggregation["aggregations"][CHANGED] = {"max": {"field": body.sync_field}}
     filters = [*within, *(groups_filter(sources, only) if only is not None else [])]
     if only is None and after is not None:
         filters += _at_or_after(sources[0], after)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from scheduler.transforms.checkpoint import (
     begin,
     complete,
     failed,
+    many_documents,
     moved,
     progressed,
     slices_to_count,
@@ -25,7 +26,7 @@ from scheduler.transforms.checkpoint import (
 from scheduler.transforms.destination import Destination
 from scheduler.transforms.documents import document_of
 from scheduler.transforms.pivot import Key, frozen
-from scheduler.transforms.source import Source
+from scheduler.transforms.source import Page, Source
 from scheduler.transforms.store import Stored, TransformStore
 
 # A state that only moved its upper bound is written this rarely: losing it costs an empty search.
@@ -130,20 +131,36 @@ class TransformRunner:
     def _page_writer(self, running: Running) -> Iterator[None]:
         upper = running.upper if self.body.sync_field is not None else None
         if running.lower is None:
-            return self._all_groups(running, upper)
+            return self._whole_pages(self._source.all_pages(upper, running.position), running.version)
+        if many_documents(running):
+            pages = self._source.changed_pages(running.lower, upper, running.position)
+            if pages is not None:
+                return self._whole_pages(pages, running.version)
         return self._changed_groups(running, running.lower, upper)
 
-    def _all_groups(self, running: Running, upper: int | None) -> Iterator[None]:
-        """Every group there is; while a page is written, the next one is searched."""
-        pages = self._source.all_pages(upper, running.position)
-        page = next(pages, None)
-        while page is not None:
+    def _whole_pages(self, pages: Iterator[Page], version: int) -> Iterator[None]:
+        """Write pages of complete groups: while one is converted, the next is searched, the last is written.
+
+        So three pages at most are in memory. The state goes past a page only when the engine has
+        acknowledged it; what else was under way when a page fails is written again.
+        """
+        ahead = self._threads.submit(next, pages, None)
+        written: tuple[Future[None], Page] | None = None
+        while (page := ahead.result()) is not None:
             ahead = self._threads.submit(next, pages, None)
-            self._write(page.buckets, running.version)
-            if page.following is not None:
-                self._move(page.following)
-                yield
-            page = ahead.result()
+            bodies = self._bulk_bodies(page.buckets, version)
+            if written is not None:
+                self._acknowledged(*written)
+            written = self._threads.submit(self._destination.send, bodies), page
+            yield
+        if written is not None:
+            self._acknowledged(*written)
+
+    def _acknowledged(self, writing: Future[None], page: Page) -> None:
+        writing.result()
+        self._hold(_with_page(self.state, page.buckets))
+        if page.following is not None:
+            self._move(page.following)
 
     def _changed_groups(self, running: Running, lower: int, upper: int | None) -> Iterator[None]:
         """Groups that have documents in the checkpoint's bounds, each from all its documents."""
@@ -171,20 +188,17 @@ class TransformRunner:
                 return
 
     def _write(self, buckets: Sequence[Mapping[str, Any]], version: int) -> None:
+        self._destination.send(self._bulk_bodies(buckets, version))
+        self._hold(_with_page(self.state, buckets))
+
+    def _bulk_bodies(self, buckets: Sequence[Mapping[str, Any]], version: int) -> list[bytes]:
         types = self._destination.types()
         names = [group.name for group in self.body.grouping.groups]
         pairs = (
             ({name: bucket["key"][name] for name in names}, document_of(self.body, bucket, types))
             for bucket in buckets
         )
-        self._destination.write(pairs, version)
-        state = progressed(
-            self.state,
-            pages_processed=1,
-            documents_processed=sum(bucket["doc_count"] for bucket in buckets),
-            documents_indexed=len(buckets),
-        )
-        self._hold(state)
+        return self._destination.bulk_bodies(pairs, version)
 
     def _expire(self, now: int) -> None:
         if self.body.retention is None or time.monotonic() - self._expired_at < _EXPIRE_SECONDS:
@@ -208,3 +222,13 @@ class TransformRunner:
     def _save(self, state: State) -> None:
         self._stored = self._store.save(self.body.identifier, state, self._stored)
         self._saved_at = time.monotonic()
+
+
+def _with_page(state: State, buckets: Sequence[Mapping[str, Any]]) -> State:
+    """The state after a page of groups is written."""
+    return progressed(
+        state,
+        pages_processed=1,
+        documents_processed=sum(bucket["doc_count"] for bucket in buckets),
+        documents_indexed=len(buckets),
+    )

@@ -10,8 +10,8 @@ from engine.client import Engine, raise_for_error
 from engine.errors import SchedulerError
 from scheduler.transforms.body import GroupSource, TransformBody, offset_milliseconds
 from scheduler.transforms.checkpoint import Slice
-from scheduler.transforms.deduction import flat_types
-from scheduler.transforms.pivot import GROUPS, Key, groups_search, ordered_sources, search
+from scheduler.transforms.deduction import source_fields
+from scheduler.transforms.pivot import CHANGED, GROUPS, Key, groups_search, ordered_sources, search
 
 # Groups a page where the body says nothing. Fewer round trips than Elasticsearch's 500; with five
 # aggregations a group still far below the 65,535 buckets that a search may make.
@@ -49,16 +49,22 @@ class Source:
         self._engine = engine
         self._body = body
         self._page_size = body.settings.page_size or DEFAULT_PAGE_SIZE
-        self._extents: dict[int | None, Extent] = {}
+        self._extents: dict[tuple[int | None, int | None], Extent] = {}
 
     def types(self) -> dict[str, str]:
-        """The type of each field of the source, by dotted name."""
-        answer = self._engine.request("GET", f"/{','.join(self._body.indices)}/_mapping")
-        types: dict[str, str] = {}
-        for index in answer.values():
-            types |= flat_types(index["mappings"].get("properties") or {})
+        """The type of each field of the source that the transform names; of an alias, that of its target."""
+        fields = ",".join(sorted(source_fields(self._body.grouping)))
+        if not fields:
+            return {}
+        path = f"/{','.join(self._body.indices)}/_field_caps"
         runtime = self._body.runtime_mappings
-        return types | {name: value["type"] for name, value in runtime.items() if "type" in value}
+        answer = self._engine.request(
+            "POST" if runtime else "GET",
+            path,
+            body={"runtime_mappings": runtime} if runtime else None,
+            params={"fields": fields},
+        )
+        return {name: next(iter(kinds)) for name, kinds in answer["fields"].items()}
 
     def count(self, slices: Sequence[tuple[int, int]]) -> list[Slice]:
         """How many documents have their sync field in each of ``slices``, which follow one another."""
@@ -79,19 +85,20 @@ class Source:
         buckets = self._search(request)["aggregations"][_COUNTS]["buckets"]
         return [Slice(*bounds, buckets[str(at)]["doc_count"]) for at, bounds in enumerate(slices)]
 
-    def extent(self, upper: int | None) -> Extent:
-        """How many documents have a sync field below ``upper``, and their dates; asked once each."""
-        if upper not in self._extents:
-            self._extents = {upper: self._ask_extent(upper)}
-        return self._extents[upper]
+    def extent(self, upper: int | None, *, lower: int | None = None) -> Extent:
+        """How many documents have a sync field in the bounds, and their dates; the last answer is kept."""
+        if (lower, upper) not in self._extents:
+            self._extents = {(lower, upper): self._ask_extent(upper, lower)}
+        return self._extents[lower, upper]
 
-    def _ask_extent(self, upper: int | None) -> Extent:
+    def _ask_extent(self, upper: int | None, lower: int | None) -> Extent:
         leading = self._leading()
         dates: dict[str, Any] = {}
         if leading is not None:
             dates = {name: {name: {"field": leading.field}} for name in ("min", "max")}
-        request = search(self._body, [], lower=None, upper=upper, aggregations=dates)
-        answer = self._search({**request, "track_total_hits": True})
+        answer = self._search(
+            search(self._body, [], lower=lower, upper=upper, aggregations=dates) | {"track_total_hits": True}
+        )
         found = answer.get("aggregations", {})
         first, last = (found.get(name, {}).get("value") for name in ("min", "max"))
         total = int(answer["hits"]["total"]["value"])
@@ -107,37 +114,75 @@ class Source:
         return leading if told and even and self._body.latest is None else None
 
     def all_pages(self, upper: int | None, position: Key | None) -> Iterator[Page]:
-        """Every page of groups after ``position``; reads each document about once.
+        """Every page of groups after ``position``; reads each document about once."""
+        leading = self._leading()
+        extent = self.extent(upper) if leading is not None else None
+        if leading is None or extent is None or extent.first is None or extent.last is None:
+            return self._pages_after(upper, position)
+        return self._windows(leading, extent.first, extent.last, upper, position, None)
+
+    def changed_pages(self, lower: int, upper: int | None, position: Key | None) -> Iterator[Page] | None:
+        """Pages of all groups with a sync field in the bounds; None if it takes less to name them first.
+
+        Reads each document between the first and the last date of these groups once, and leaves the groups
+        out that have not changed. That pays where most of what is read has changed: after a pause.
+        """
+        leading = self._leading()
+        if leading is None or self._body.sync_field is None:
+            return None
+        changed = self.extent(upper, lower=lower)
+        if changed.first is None or changed.last is None:
+            return None
+        first, last = _floor(changed.first, leading), changed.last
+        within = [_between(leading, first, last + leading.longest_milliseconds)]
+        request = search(self._body, within, lower=None, upper=upper, aggregations={})
+        # Counting stops at one more than is worth reading.
+        most = 2 * changed.total
+        answer = self._search(request | {"track_total_hits": most + 1})
+        if answer["hits"]["total"]["value"] > most:
+            return None
+        return self._windows(leading, first, last, upper, position, lower)
+
+    def _windows(
+        self,
+        leading: GroupSource,
+        first: int,
+        last: int,
+        upper: int | None,
+        position: Key | None,
+        changed_since: int | None,
+    ) -> Iterator[Page]:
+        """Pages of groups whose dates are in ``[first, last]``, in windows of about a page each.
 
         A ``composite`` search reads all documents to find the first groups of them. So where groups are
         ordered by date, each search is given a window of time that has about a page of groups.
         """
-        leading = self._leading()
-        extent = self.extent(upper) if leading is not None else None
-        if leading is None or extent is None or extent.first is None or extent.last is None:
-            yield from self._pages_after(upper, position)
-            return
         bucket = leading.longest_milliseconds
         width = _FIRST_WINDOW_BUCKETS * bucket
         # Buckets begin where the offset says: a position is the begin of one, the first date need not be.
-        start = position[leading.name] if position is not None else _floor(extent.first, leading)
+        start = position[leading.name] if position is not None else _floor(first, leading)
         after = position if position is not None and len(position) > 1 else None
-        while start <= extent.last:
+        while start <= last:
             end = start + width
             groups = 0
-            window = [{"range": {leading.field: {"gte": start, "lt": end, "format": "epoch_millis"}}}]
             following: Key | None = after
             while True:
-                page = self.page(upper=upper, after=following, within=window)
+                page = self.page(
+                    upper=upper,
+                    after=following,
+                    within=[_between(leading, start, end)],
+                    changed_since=changed_since,
+                )
+                groups += len(page.buckets)
                 # Where documents have several dates, the search sees a part of other windows' groups.
                 buckets = [one for one in page.buckets if start <= one["key"][leading.name] < end]
-                groups += len(buckets)
+                if changed_since is not None:
+                    buckets = [one for one in buckets if (one[CHANGED]["value"] or 0) >= changed_since]
                 following = page.following
                 if following is None:
                     break
                 yield Page(buckets, following)
-            last = end > extent.last
-            yield Page(buckets, None if last else {leading.name: end})
+            yield Page(buckets, None if end > last else {leading.name: end})
             if after is None:
                 width = _next_width(width, groups, self._page_size, bucket)
             start, after = end, None
@@ -159,6 +204,7 @@ class Source:
         only: Sequence[Key] | None = None,
         compute: bool = True,
         within: Sequence[Mapping[str, Any]] = (),
+        changed_since: int | None = None,
         size: int | None = None,
     ) -> Page:
         """One page of groups; the arguments are those of ``pivot.groups_search``."""
@@ -173,6 +219,7 @@ class Source:
                 only=only,
                 compute=compute,
                 within=within,
+                tell_changed=changed_since is not None,
             )
             answer = self._search(request, smaller_may_do=size > _SMALLEST_PAGE_SIZE)
             if answer is not None:
@@ -207,6 +254,11 @@ class Source:
                 raise SourceMissing(f"{what}: there is no index {indices} yet")
         raise_for_error(what, answer, where=self._engine.url)
         return answer
+
+
+def _between(leading: GroupSource, start: int, end: int) -> dict[str, Any]:
+    """The filter of documents whose date is in ``[start, end)``."""
+    return {"range": {leading.field: {"gte": start, "lt": end, "format": "epoch_millis"}}}
 
 
 def _floor(date: int, leading: GroupSource) -> int:

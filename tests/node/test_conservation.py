@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from engine.client import Engine
 from engine.connection import Connection
 from provisioning.settings import EngineSettings, RetentionSettings, Settings
+from scheduler.transforms import checkpoint
 from scheduler.transforms.service import TransformService
 from tests.conftest import remove_namespace
 from tests.node.summaries import QuickClock, install_summaries, log_line, send_lines, settle, summaries
@@ -134,8 +135,13 @@ def keeping(engine: Engine, engine_url: str) -> Iterator[Installation]:
 
 @pytest.fixture(scope="module")
 def expiring(engine: Engine, engine_url: str) -> Iterator[Installation]:
-    """Keeps raw documents for four hours, so that lines more than three hours old are late."""
-    yield from installed(engine, engine_url, retention=RetentionSettings(raw="4h", summaries="6h"))
+    """Keeps raw documents for four hours, so that lines more than three hours old are late.
+
+    Each of its checkpoints is taken for one with many new documents, which reads whole stretches of time.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoint, "MANY_DOCUMENTS", 0)
+        yield from installed(engine, engine_url, retention=RetentionSettings(raw="4h", summaries="6h"))
 
 
 LINES = st.lists(

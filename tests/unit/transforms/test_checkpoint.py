@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from scheduler.transforms.checkpoint import (
     GUARD_MILLISECONDS,
+    MANY_DOCUMENTS,
     Slice,
     State,
     after_clock_step,
@@ -14,6 +15,7 @@ from scheduler.transforms.checkpoint import (
     complete,
     failed,
     from_document,
+    many_documents,
     moved,
     progressed,
     slices_to_count,
@@ -178,3 +180,15 @@ def test_a_clock_set_back_far_has_new_documents_looked_for_and_written_over_old_
     assert following.running.lower <= upper - 86_400_000
     assert following.running.version > NOW
     assert complete(following, upper).upper == upper
+
+
+def test_whole_stretches_of_time_may_pay_after_a_pause_or_with_many_new_documents() -> None:
+    state = after_checkpoint(NOW)
+    few = begin(state, NOW + 1000, counted(state, NOW + 1000, 1)).running
+    many = begin(state, NOW + 1000, counted(state, NOW + 1000, MANY_DOCUMENTS)).running
+    later = NOW + GUARD_MILLISECONDS + 1000
+    paused = begin(state, later, counted(state, later, 1)).running
+
+    assert few is not None and not many_documents(few)
+    assert many is not None and many_documents(many)
+    assert paused is not None and many_documents(paused)
