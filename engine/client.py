@@ -43,6 +43,8 @@ _JSON = {"accept": "application/json", "content-type": "application/json"}
 _NDJSON = {"accept": "application/json", "content-type": "application/x-ndjson"}
 # What the engine says of overload and of a node that is not ready yet, after all retries.
 _UNAVAILABLE = frozenset({429, 502, 503, 504})
+# What a node calls its cluster until it has recovered the cluster's state.
+_UNKNOWN_CLUSTER = "_na_"
 
 Params = Mapping[str, str | int | float | bool]
 
@@ -151,8 +153,15 @@ class Engine(AbstractContextManager["Engine"]):
         return dict(answer)
 
     def cluster_uuid(self) -> str:
-        """What tells this cluster from every other one, also behind the same URL; asked each time."""
-        return str(self.request("GET", "/").get("cluster_uuid", ""))
+        """What tells this cluster from every other one, also behind the same URL; asked each time.
+
+        Raises EngineUnreachable while a node that was just started does not know yet what it holds: it
+        answers, and says of every index that it is not there.
+        """
+        uuid = str(self.request("GET", "/").get("cluster_uuid", ""))
+        if uuid == _UNKNOWN_CLUSTER:
+            raise EngineUnreachable(f"the engine at {self.url} has not recovered its state yet")
+        return uuid
 
     def now(self) -> datetime:
         """The clock of the engine, the one that stamps ``event.ingested``: UTC, microseconds.

@@ -134,6 +134,15 @@ def test_overload_is_retried_before_it_is_an_error() -> None:
     assert asked == ["/", "/thing", "/thing", "/thing"]
 
 
+def test_a_node_that_does_not_know_its_cluster_yet_is_not_there() -> None:
+    root = ROOT | {"cluster_uuid": "_na_"}
+    with serving(lambda *_: (200, root)) as url, Engine(Connection(url)) as engine:
+        with pytest.raises(EngineUnreachable, match="has not recovered its state yet"):
+            engine.cluster_uuid()
+        root["cluster_uuid"] = "u-1"
+        assert engine.cluster_uuid() == "u-1"
+
+
 def test_nobody_listens() -> None:
     with serving(_root_then(200, {})) as url:
         pass
