@@ -130,9 +130,10 @@ class Follower:
         self._remember_homes(homes)
         self._search_rotated(now)
         self._close_idle(now)
-        # All at once: what is written down of a rotated file says that the older ones are known as well.
-        for tail in self._tails.values():
+        unknown = [tail for tail in self._tails.values() if tail.key is None]
+        for tail in unknown:
             tail.identify(self._registry)
+        self._look_for_older([tail for tail in unknown if tail.key is not None], now)
         self._registry.save_new()
 
     def read(self) -> Iterator[tuple[Tail, Block]]:
@@ -141,6 +142,7 @@ class Follower:
         for tail in self.tails:
             if tail.damaged:
                 continue
+            was_known = tail.key is not None
             try:
                 blocks = tail.read(self._registry, self._options.read_bytes)
             except Truncated:
@@ -151,6 +153,8 @@ class Follower:
                 continue
             if not blocks and self._partial_is_due(tail):
                 blocks = tail.flush(self._registry)
+            if not was_known and tail.key is not None:
+                self._look_for_older([tail], time.monotonic())
             for block in blocks:
                 yield tail, block
         yield from self._abandon_orphans()
@@ -377,6 +381,21 @@ class Follower:
         self._rotated.settle(tail.file, *_state(source))
 
     # -- rotation ----------------------------------------------------------------------------------------
+
+    def _look_for_older(self, known_now: list[Tail], now: float) -> None:
+        """Find what was rotated before these files were known, and make it known as well.
+
+        What is written down of a file says that the older ones are known. A log that was empty when it was
+        opened may have been filled, copied and emptied since, while the engine took nothing.
+        """
+        homes = {tail.path for tail in known_now if not tail.is_pipe}
+        if not homes:
+            return
+        for home in homes:
+            self._rotated.begin(home, now)
+        self._search_rotated(now)
+        for tail in list(self._tails.values()):
+            tail.identify(self._registry)
 
     def _search_rotated(self, now: float) -> None:
         """Look for what rotation made of files that are not where they were."""

@@ -10,7 +10,7 @@ from threading import Event, Thread
 from typing import TypeVar
 
 from engine.client import Engine
-from engine.errors import EngineUnreachable, NotFound, NotPermitted, ShippingError
+from engine.errors import EngineUnreachable, NotFound, NotPermitted, RequestRefused, ShippingError
 from shipping.bulk_body import Origin, bulk_items
 from shipping.delivery import Batch, Counts, Delivery, DeliveryOptions
 from shipping.follow import Follower
@@ -28,6 +28,7 @@ _BUSY_FOR_SECONDS = 1.0
 # How long a stop may wait for acknowledgements, of the 10 s in which a process has to be gone.
 _STOP_SECONDS = 6.0
 _HOLD_SECONDS = 1.0
+_SERVER_ERROR = 500
 
 Asked = TypeVar("Asked")
 
@@ -253,7 +254,13 @@ def _unless_stopped(stop: Event, ask: Callable[[], Asked]) -> Asked | None:
 
 def _cluster_with(engine: Engine, target: str) -> str:
     uuid = engine.cluster_uuid()
-    _see_that_lines_are_parsed(engine, target)
+    try:
+        _see_that_lines_are_parsed(engine, target)
+    except RequestRefused as refused:
+        if refused.status < _SERVER_ERROR:
+            raise
+        # A node that has just started says of a data stream that it is not there, and then that it is.
+        raise EngineUnreachable(str(refused)) from None
     return uuid
 
 

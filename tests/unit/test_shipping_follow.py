@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import threading
 from pathlib import Path
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from shipping.follow import Follower, FollowOptions
+from shipping.framing import Block
 from shipping.registry import Registry
+from shipping.tail import Tail
 
 
 class Desk:
@@ -45,10 +48,13 @@ class Desk:
             blocks = list(follower.read())
             idle = idle + 1 if not blocks else 0
             for tail, block in blocks:
-                self.read += block.content.decode().splitlines()
-                span = tail.span(block)
-                registry.sending(span)
-                registry.acknowledge(span)
+                self.take(registry, tail, block)
+
+    def take(self, registry: Registry, tail: Tail, block: Block) -> None:
+        self.read += block.content.decode().splitlines()
+        span = tail.span(block)
+        registry.sending(span)
+        registry.acknowledge(span)
 
 
 @pytest.fixture
@@ -85,6 +91,30 @@ def test_rotations_nobody_saw_are_known_before_anything_newer_is(desk: Desk) -> 
     assert len(kept) == 4  # the first file grew on to be the first of the rotated ones
     registry = desk.registry()
     follower = desk.follower(registry)
+    desk.read_all(registry, follower)
+    assert sorted(desk.read) == sorted(desk.written)
+
+
+@pytest.mark.parametrize("looked", [True, False])
+def test_a_log_that_was_filled_copied_and_emptied_between_two_looks(desk: Desk, looked: bool) -> None:
+    desk.write(1, "access.log.1")
+    desk.written.clear()
+    desk.log.touch()
+    registry = desk.registry()
+    follower = desk.follower(registry)
+    desk.read_all(registry, follower)
+    desk.log.with_name("access.log.1").rename(desk.log.with_name("access.log.2"))
+    desk.write(5)
+    shutil.copyfile(desk.log, desk.log.with_name("access.log.1"))
+    os.truncate(desk.log, 0)
+    if looked:
+        desk.read_all(registry, follower)
+    desk.write(3)
+    # Read before it is looked at, and killed as soon as the first lines could have been sent.
+    desk.take(registry, *next(follower.read()))
+    registry.save_new()
+    kept = json.loads(desk.registry_file.read_text())["files"]
+    assert len(kept) == 2
     desk.read_all(registry, follower)
     assert sorted(desk.read) == sorted(desk.written)
 
