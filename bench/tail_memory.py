@@ -58,7 +58,7 @@ def main() -> int:
     arguments.add_argument("--width", type=int, default=200)
     arguments.add_argument("--height", type=int, default=50)
     arguments.add_argument(
-        "--rate", type=int, default=15, help="lines a second; for 2 of 5 minutes four times"
+        "--rate", type=int, default=8, help="lines a second; for 2 of 5 minutes seven times"
     )
     arguments.add_argument("--output", type=Path, default=Path("tail_memory.tsv"))
     given = arguments.parse_args()

@@ -10,7 +10,7 @@ from tabulate import tabulate
 from reading.printable import cells
 
 # A column that gives way keeps so many columns of the terminal: a word of usual length.
-_LEAST = 12
+_LEAST = 14
 _GAP = 2
 # tabulate makes a column so much wider than its header.
 _HEAD_PADDING = 2
@@ -38,7 +38,7 @@ def table_text(
         optional: columns that are left out where they have nothing to say: every cell is empty or ``-``.
         align: ``left`` or ``right`` for each column.
     """
-    texts = [[str(cell) for cell in row] for row in rows]
+    texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
     shown = [
         column
         for column in range(len(headers))

@@ -46,3 +46,7 @@ def test_long_lines_go_on_indented_and_words_stay_whole() -> None:
     text = wrapped_lines("a line that is too long for it\nhttp://a-very-long-address/which-stays", 20)
     assert text == "a line that is too\n    long for it\nhttp://a-very-long-address/which-stays"
     assert wrapped_lines("x " * 99, None) == "x " * 99
+
+
+def test_nothing_is_shown_as_nothing() -> None:
+    assert "None" not in table_text([("kibana.url", None)], ("setting", "value"))
