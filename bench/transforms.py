@@ -130,8 +130,13 @@ def main() -> None:
         for stem, sizes in (("sections", (1000, 10_000)), ("traffic", (500,))):
             identifier = f"{settings.names.of(stem)}-000001"
             for size in sizes if given.bare else ():
-                settings_of_page = {"settings": {"max_page_search_size": size}}
-                body = parse_body(identifier, bodies[identifier] | settings_of_page)
+                # Each into a new index: to overwrite documents takes longer than to write them.
+                content = {
+                    **bodies[identifier],
+                    "dest": {**bodies[identifier]["dest"], "index": f"{identifier}-{size}"},
+                    "settings": {"max_page_search_size": size},
+                }
+                body = parse_body(identifier, content)
                 seconds, groups = bare_searches(engine, body, int(engine.now().timestamp() * 1000), size)
                 rate = given.lines / seconds
                 told = f"bare pages of {size} take {seconds:.2f} s, {rate:,.0f} lines/s"

@@ -21,6 +21,8 @@ _SMALLEST_PAGE_SIZE = 10
 _TOO_LARGE = ("too_many_buckets_exception", "circuit_breaking_exception")
 _COUNTS = "counts"
 _FIRST_WINDOW_BUCKETS = 16
+# Groups a window at most, whatever the page size: so searching, converting and writing overlap.
+_WINDOW_GROUPS = 1000
 
 
 class SourceMissing(SchedulerError):
@@ -184,7 +186,7 @@ class Source:
                 yield Page(buckets, following)
             yield Page(buckets, None if end > last else {leading.name: end})
             if after is None:
-                width = _next_width(width, groups, self._page_size, bucket)
+                width = _next_width(width, groups, min(self._page_size, _WINDOW_GROUPS), bucket)
             start, after = end, None
 
     def _pages_after(self, upper: int | None, position: Key | None) -> Iterator[Page]:
