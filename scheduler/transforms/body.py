@@ -49,7 +49,7 @@ _SOURCES_KNOWN = {
     },
 }
 # Elasticsearch runs these natively; this executor does not.
-_NATIVE_ONLY = frozenset({"geo_bounds", "geo_centroid", "geo_line", "geotile_grid"})
+_NATIVE_ONLY = frozenset({"boxplot", "geo_bounds", "geo_centroid", "geo_line", "geotile_grid"})
 
 # The aggregation that holds the newest document of a group, where the transform is of the kind ``latest``.
 NEWEST = "newest"
