@@ -179,7 +179,9 @@ class Source:
                 # Where documents have several dates, the search sees a part of other windows' groups.
                 buckets = [one for one in page.buckets if start <= one["key"][leading.name] < end]
                 if changed_since is not None:
-                    buckets = [one for one in buckets if (one[CHANGED]["value"] or 0) >= changed_since]
+                    # Less one: the engine gives the greatest date as a floating-point number, which of
+                    # nanoseconds can fall a trifle short. A group too many does no harm.
+                    buckets = [one for one in buckets if (one[CHANGED]["value"] or 0) >= changed_since - 1]
                 following = page.following
                 if following is None:
                     break

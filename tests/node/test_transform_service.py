@@ -12,6 +12,7 @@ from engine.client import Engine
 from engine.connection import Connection
 from engine.errors import EngineUnreachable
 from provisioning.settings import Settings
+from scheduler.transforms import checkpoint
 from scheduler.transforms.service import TransformService
 from scheduler.transforms.store import TransformStore
 from tests.node.summaries import (
@@ -187,6 +188,29 @@ def test_a_limit_of_documents_a_second_makes_pauses(engine: Engine, installed: S
 
     assert all(later - earlier >= 2 for earlier, later in pairwise(pages_at))
     assert totals_of(engine, destination) == 40
+
+
+@pytest.mark.parametrize("many", [1, 1_000_000])
+def test_catching_up_writes_what_changed_alone_however_many_lines_it_has(
+    engine: Engine, installed: Settings, monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    """Whole stretches of time are read, or the groups are named first: the same documents are written."""
+    monkeypatch.setattr(checkpoint, "MANY_DOCUMENTS", many)
+    destination = installed.names.of("caught")
+    define(engine, installed, destination, body_of(installed, installed.names.raw, destination))
+    buckets = [BUCKET + timedelta(seconds=10 * at) for at in range(7)]
+    service = TransformService(engine, installed.names, monotonic=QuickClock())
+    send_lines(engine, installed, [log_line(one) for one in buckets])
+    settle(engine, service)
+    store = TransformStore(engine, installed.names)
+    before = store.load(destination).state.statistics.documents_indexed
+
+    changed = [buckets[1], *[buckets[5]] * 5]
+    send_lines(engine, installed, [log_line(one) for one in changed], first=len(buckets))
+    settle(engine, service)
+
+    assert [one["n"] for one in summaries(engine, destination)] == [1, 2, 1, 1, 1, 6, 1]
+    assert store.load(destination).state.statistics.documents_indexed == before + 2
 
 
 def totals_of(engine: Engine, destination: str) -> int:
