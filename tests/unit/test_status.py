@@ -12,6 +12,7 @@ import pytest
 
 from reading.installation import (
     Installation,
+    KibanaState,
     Schedulers,
     SchedulerState,
     Tier,
@@ -136,6 +137,15 @@ def test_header_lines_are_shown_where_there_are_any() -> None:
             "",
         ),
         ({"watches": (WatchState("w", True, NOW, "failed"),)}, "broken", "watch w fails"),
+        ({"kibana": KibanaState("http://k", objects=3)}, "ok", ""),
+        ({"kibana": KibanaState("http://k", "refused")}, "degraded", "Kibana cannot be asked: refused"),
+        (
+            {"kibana": KibanaState("http://k", "refused"), "watches_by": "kibana"},
+            "broken",
+            "Kibana cannot be asked: refused",
+        ),
+        ({"kibana": KibanaState("http://k", "", 3, ("a",))}, "degraded", "missing in Kibana: a"),
+        ({"kibana": KibanaState("http://k", "", 3, (), ("a",))}, "degraded", "not as rendered in Kibana: a"),
         (
             {"watches": (WatchState("w", True, NOW, "failed", "no field [x]"),)},
             "broken",
@@ -183,6 +193,18 @@ def test_each_thing_that_can_be_wrong(change: dict[str, Any], level: str, what: 
     assert verdict(found) == level
     assert exit_code(verdict(found)) == {"ok": 0, "degraded": 6, "broken": 7}[level]
     assert all(finding.mend for finding in found)
+
+
+def test_in_a_terminal_it_is_one_screen() -> None:
+    small = status_text(
+        replace(WELL, kibana=KibanaState("http://k", objects=3)), [], UTC, width=80, height=24
+    )
+    assert len(small.splitlines()) < 24
+    assert max(map(len, small.splitlines())) <= 80
+    assert "http://k, objects 3, all as rendered" in small
+    assert "2 started, at most 200.0 s behind" in small
+    assert "httpmon status --all" in small
+    assert status_text(WELL, [], UTC, width=200, height=50) == status_text(WELL, [], UTC)
 
 
 def test_the_worst_comes_first() -> None:
