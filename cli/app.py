@@ -1,7 +1,8 @@
 """The ``httpmon`` command: registers every command and turns exceptions into one line and an exit code.
 
 Importing a command module costs nothing but Typer: what a command needs, it imports when it runs. So
-``httpmon --help`` answers at once.
+``httpmon --help`` answers at once. A command is made when it is asked for: making all of them, with every
+option, takes longer than many a command.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import importlib
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from engine.errors import EXIT_DONE, EXIT_INTERRUPTED, HttpmonError, UsageError
 
@@ -43,8 +45,34 @@ COMMANDS = (
     "config",
 )
 
+
+class _Commands(TyperGroup):
+    """The commands, each made when it is asked for first."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the signature is Typer's
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        # Of a name that is no command, the closest of all is told: so all have to be there.
+        for name in (cmd_name,) if cmd_name in COMMANDS else COMMANDS:
+            if name not in self.commands:
+                self.commands[name] = _made(name)
+        return self.commands.get(cmd_name)
+
+
+def _made(name: str) -> Any:
+    module = importlib.import_module(f"cli.{name}")
+    parent = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+    if hasattr(module, "app"):
+        parent.add_typer(module.app, name=name)
+    else:
+        parent.command(name)(module.command)
+    return typer.main.get_group(parent).commands[name]
+
+
 app = typer.Typer(
     name="httpmon",
+    cls=_Commands,
     help="Watch HTTP access logs with Elasticsearch or OpenSearch.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -86,14 +114,6 @@ def _global_options(
         "options": {"engine.url": url, "namespace": namespace, "engine.insecure": insecure or None},
         "debug": debug,
     }
-
-
-for _name in COMMANDS:
-    _module = importlib.import_module(f"cli.{_name}")
-    if hasattr(_module, "app"):
-        app.add_typer(_module.app, name=_name)
-    else:
-        app.command(_name)(_module.command)
 
 
 def run() -> int:

@@ -13,16 +13,15 @@ import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import jinja2
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from engine.capabilities import Capabilities
 from engine.errors import SettingsError, TemplateError
 from engine.spelling import closest_hint
+from provisioning.compilation import compiled
 from provisioning.executors import choose_executors
 from provisioning.names import Names
 from provisioning.retention import retention_for, rollover_age
@@ -78,8 +77,7 @@ def render_all(settings: Settings, engine: Capabilities) -> list[Rendered]:
         templates = [template for template in templates if template.kind != "store"]
     if engine.flavour != "elasticsearch":
         templates = [template for template in templates if template.kind != "role"]
-    environment = _environment(settings.packs)
-    rendered = [_render(environment, template, settings, engine) for template in templates]
+    rendered = [_render(template, settings, engine) for template in templates]
     _refuse_unknown_parameters(settings.parameters, rendered)
     for one in rendered:
         if one.kind == "transform":
@@ -138,9 +136,8 @@ def render_rules(settings: Settings, connector: str) -> list[Rendered]:
 
 
 def _render_descriptions(kind: Kind, settings: Settings, **variables: Any) -> list[Rendered]:
-    environment = _environment(settings.packs)
     return [
-        _render(environment, template, settings, _NO_ENGINE, **variables)
+        _render(template, settings, _NO_ENGINE, **variables)
         for template in find_descriptions(kind, settings.packs)
     ]
 
@@ -149,7 +146,7 @@ def render_one(settings: Settings, engine: Capabilities, kind: Kind, stem: str) 
     """Render one template; None if there is none of this kind and stem. Raises as ``render_all`` does."""
     for template in find_templates(settings.packs):
         if (template.kind, template.stem) == (kind, stem):
-            return _render(_environment(settings.packs), template, settings, engine)
+            return _render(template, settings, engine)
     return None
 
 
@@ -169,32 +166,7 @@ def object_name(kind: Kind, stem: str, names: Names) -> str:
     return stores[stem]
 
 
-@lru_cache(maxsize=8)
-def _environment(packs: tuple[Path, ...]) -> ImmutableSandboxedEnvironment:
-    # Autoescape is for HTML; here every value goes through `tojson`, and the output is parsed as JSON.
-    environment = ImmutableSandboxedEnvironment(
-        loader=jinja2.FileSystemLoader([*reversed(packs), BUILT_IN_PACK]),
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,
-        keep_trailing_newline=True,
-    )
-    environment.filters["seconds"] = _seconds
-    return environment
-
-
-@lru_cache(maxsize=256)
-def _compiled(environment: ImmutableSandboxedEnvironment, written: str) -> jinja2.Template:
-    """The template of a text: compiling one takes ten times as long as rendering it."""
-    return environment.from_string(written)
-
-
-def _seconds(duration: str) -> int | float:
-    seconds = duration_seconds(duration)
-    return int(seconds) if seconds.is_integer() else seconds
-
-
 def _render(
-    environment: ImmutableSandboxedEnvironment,
     template: Template,
     settings: Settings,
     engine: Capabilities,
@@ -227,9 +199,7 @@ def _render(
 
     source = template.path.relative_to(template.pack).as_posix()
     try:
-        # Read from its own pack, not by the loader's search path: an override may include what it overrides.
-        written = template.path.read_text(encoding="utf-8")
-        text = _compiled(environment, written).render(
+        text = compiled(template, settings.packs).render(
             names=settings.names,
             engine=engine,
             settings=settings,
@@ -240,11 +210,11 @@ def _render(
             **variables,
         )
     except jinja2.TemplateSyntaxError as error:
-        raise TemplateError(f"{template.path}:{error.lineno}: {error.message}") from None
+        raise TemplateError(f"{error.filename or template.path}:{error.lineno}: {error.message}") from None
     except jinja2.TemplateNotFound as error:
         raise TemplateError(f"{template.path}: includes {error.name}, which is in no pack") from None
     except (jinja2.TemplateError, ValueError, TypeError) as error:
-        raise TemplateError(f"{template.path}{_line_of(error)}: {error}") from None
+        raise TemplateError(f"{template.path}{_line_of(error, template.path)}: {error}") from None
     except OSError as error:
         raise TemplateError(f"{template.path}: cannot be read: {error.strerror}") from None
     return Rendered(
@@ -252,7 +222,7 @@ def _render(
         stem=template.stem,
         name=name,
         # Empty on purpose, of a template that says something; an empty file is a mistake.
-        body={} if written.strip() and not text.strip() else _parse(text, template.path),
+        body={} if not text.strip() and not _is_empty(template.path) else _parse(text, template.path),
         source=Path(source) if template.pack == BUILT_IN_PACK else template.path,
         parameters=tuple(declared.values()),
         overrides=template.overrides,
@@ -290,10 +260,14 @@ def _is_duration(text: str) -> bool:
     return True
 
 
-def _line_of(error: BaseException) -> str:
+def _is_empty(path: Path) -> bool:
+    return not path.read_text(encoding="utf-8").strip()
+
+
+def _line_of(error: BaseException, path: Path) -> str:
     """``:12`` for the template's line in which an error arose; Jinja puts it into the traceback."""
     lines = [
-        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<template>"
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)
     ]
     return f":{lines[-1]}" if lines else ""
 

@@ -20,12 +20,11 @@ HEAVY = ("elasticsearch", "jinja2", "pydantic", "rich", "tabulate", "jgo", "jdk4
 
 
 def _commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:
-    children = getattr(command, "commands", None)
-    if not children:
+    if not hasattr(command, "list_commands"):
         yield path, command
         return
-    for name, child in children.items():
-        yield from _commands(child, f"{path} {name}")
+    for name in command.list_commands(None):
+        yield from _commands(command.get_command(None, name), f"{path} {name}")
 
 
 COMMANDS = dict(_commands(typer.main.get_command(app), "httpmon"))
