@@ -6,6 +6,10 @@ Python keeps its own modules: by file and content, so that a changed template is
 
 from __future__ import annotations
 
+import hashlib
+import os
+import stat
+import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -16,11 +20,13 @@ import platformdirs
 from jinja2.bccache import Bucket
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from provisioning.release import httpmon_version
 from provisioning.setting_types import duration_seconds
 from provisioning.templates import BUILT_IN_PACK, Template
 
 # Between the number of a pack and a path in it: the name of one file, which no other pack overrides.
 _OF_PACK = ":"
+_DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 def compiled(template: Template, packs: Sequence[Path]) -> jinja2.Template:
@@ -55,19 +61,66 @@ def _seconds(duration: str) -> int | float:
     return int(seconds) if seconds.is_integer() else seconds
 
 
-class _BytecodeCache(jinja2.FileSystemBytecodeCache):
-    """Jinja's own, which does without where it cannot write."""
+class _BytecodeCache(jinja2.BytecodeCache):
+    """Compiled templates in a folder, each file behind a digest of what it holds.
+
+    Jinja says whether what is kept belongs to the template's text and to this Python. The digest is for a
+    file that was cut off or damaged: what ``marshal`` does with one is not defined.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        with suppress(OSError):
+            kept = self._file(bucket).read_bytes()
+            digest, code = kept[:_DIGEST_BYTES], kept[_DIGEST_BYTES:]
+            if hashlib.sha256(code).digest() == digest:
+                bucket.bytecode_from_string(code)
 
     def dump_bytecode(self, bucket: Bucket) -> None:
+        code = bucket.bytecode_to_string()
         with suppress(OSError):
-            super().dump_bytecode(bucket)
+            handle, unfinished = tempfile.mkstemp(dir=self._folder)
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(hashlib.sha256(code).digest() + code)
+                # Whoever reads meanwhile, in another process, sees the old file or the new one.
+                Path(unfinished).replace(self._file(bucket))
+            except OSError:
+                Path(unfinished).unlink(missing_ok=True)
+
+    def _file(self, bucket: Bucket) -> Path:
+        return self._folder / bucket.key
 
 
 def _bytecode_cache() -> _BytecodeCache | None:
-    # Another release of Jinja compiles otherwise.
-    folder = platformdirs.user_cache_path("httpmon") / f"templates-jinja-{jinja2.__version__}"
+    # Another release of Jinja compiles otherwise, another one of httpmon may ask it to.
+    release = f"templates-{httpmon_version()}-jinja-{jinja2.__version__}"
+    folder = platformdirs.user_cache_path("httpmon") / release
+    return _BytecodeCache(folder) if _is_private(folder) else None
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether only this user and root can put files into a folder; it is made where it is missing.
+
+    Loading compiled code executes it. So neither the folder nor one above it, by which it could be
+    exchanged, may belong to or be written by anybody else: not even ``/tmp``, though one's files there are
+    one's own.
+    """
     try:
+        existing = next(one for one in (folder, *folder.parents) if one.exists())
+        if not _only_we_write(existing):
+            return False
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return _only_we_write(folder) and folder.stat().st_uid == os.geteuid()
     except OSError:
-        return None
-    return _BytecodeCache(str(folder))
+        return False
+
+
+def _only_we_write(folder: Path) -> bool:
+    actual = folder.resolve(strict=True)
+    return all(
+        found.st_uid in {os.geteuid(), 0} and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        for found in (one.stat() for one in (actual, *actual.parents))
+    )

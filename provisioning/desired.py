@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from engine.capabilities import Capabilities, Flavour
 from engine.errors import TemplateError
 from provisioning.executors import Executors, choose_executors
+from provisioning.release import httpmon_version
 from provisioning.rendering import Rendered
 from provisioning.settings import Settings
 from provisioning.stamp import ObjectKind, Stamp, checksum, stamped
@@ -95,11 +95,3 @@ def desired_state(rendered: Sequence[Rendered], settings: Settings, engine: Capa
         transform_store=settings.names.transform_store,
         watch_store=settings.names.watch_store,
     )
-
-
-def httpmon_version() -> str:
-    """This httpmon's version; ``0`` in a checkout that was never installed."""
-    try:
-        return importlib.metadata.version("httpmon")
-    except importlib.metadata.PackageNotFoundError:
-        return "0"

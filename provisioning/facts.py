@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -34,6 +35,8 @@ FoundKind = Literal[
 
 # More objects of one kind than an installation can sensibly have; a search answers at most 10,000.
 _MOST_OBJECTS = 1000
+# So many connections are opened at most; a cluster answers each question in a few milliseconds.
+_QUESTIONS_AT_ONCE = 4
 _GENERATION = re.compile(r"-(\d{6,})$")
 
 
@@ -72,29 +75,36 @@ class Facts:
 
 
 def gather_facts(engine: Engine, names: Names) -> Facts:
-    """Ask the cluster. Raises what ``Engine.request`` raises."""
+    """Ask the cluster, several things at once. Raises what ``Engine.request`` raises."""
     capabilities = engine.capabilities()
     pattern = f"{names.prefix}-*"
-    indices = _indices(engine, names)
-    objects: dict[FoundKind, Mapping[str, Found]] = {
-        "component_template": _templates(engine, "component_template", pattern),
-        "pipeline": _pipelines(engine, pattern),
-        "index_template": _templates(engine, "index_template", pattern),
-        "data_stream": _with_lifecycle(engine, capabilities, read_data_streams(indices)),
-        "index": _with_oldest(engine, read_indices(indices)),
-        "scheduled_transform": _scheduled_transforms(engine, names.transform_store, indices),
-        "scheduled_watch": _scheduled_watches(engine, names.watch_store, indices),
-    }
-    if capabilities.index_lifecycle:
-        objects["lifecycle_policy"] = _policies(engine, pattern)
-    objects["query"] = _stored_queries(engine, f"{names.prefix}-")
-    objects |= _native(engine, capabilities, pattern)
-    if capabilities.flavour != "elasticsearch":
-        return Facts(objects)
-    obstacle = _security_obstacle(engine, capabilities)
-    if not obstacle:
-        objects["role"] = _roles(engine, names.role(""))
-    return Facts(objects, obstacle)
+    with ThreadPoolExecutor(_QUESTIONS_AT_ONCE) as pool:
+        # What others wait for, and what takes longest, is asked first.
+        asked_indices = pool.submit(_indices, engine, names)
+        asked_native = pool.submit(_native, engine, capabilities, pattern)
+        asked: dict[FoundKind, Future[dict[str, Found]]] = {
+            "query": pool.submit(_stored_queries, engine, f"{names.prefix}-"),
+            "component_template": pool.submit(_templates, engine, "component_template", pattern),
+            "pipeline": pool.submit(_pipelines, engine, pattern),
+            "index_template": pool.submit(_templates, engine, "index_template", pattern),
+        }
+        if capabilities.index_lifecycle:
+            asked["lifecycle_policy"] = pool.submit(_policies, engine, pattern)
+        asked_roles = pool.submit(_roles_or_obstacle, engine, capabilities, names.role(""))
+        indices = asked_indices.result()
+        streams = read_data_streams(indices)
+        asked["data_stream"] = pool.submit(_with_lifecycle, engine, capabilities, streams)
+        asked["index"] = pool.submit(_with_oldest, engine, read_indices(indices))
+        asked["scheduled_transform"] = pool.submit(
+            _scheduled_transforms, engine, names.transform_store, indices
+        )
+        asked["scheduled_watch"] = pool.submit(_scheduled_watches, engine, names.watch_store, indices)
+        objects: dict[FoundKind, Mapping[str, Found]] = {
+            kind: answer.result() for kind, answer in asked.items()
+        }
+        objects |= asked_native.result()
+        roles, obstacle = asked_roles.result()
+    return Facts(objects | {"role": roles}, obstacle)
 
 
 def _templates(engine: Engine, kind: str, pattern: str) -> dict[str, Found]:
@@ -131,9 +141,16 @@ def _security_obstacle(engine: Engine, capabilities: Capabilities) -> str:
     return "only who has the cluster privilege manage_security can see and make roles"
 
 
-def _roles(engine: Engine, prefix: str) -> dict[str, Found]:
+def _roles_or_obstacle(
+    engine: Engine, capabilities: Capabilities, prefix: str
+) -> tuple[dict[str, Found], str]:
+    if capabilities.flavour != "elasticsearch":
+        return {}, ""
+    obstacle = _security_obstacle(engine, capabilities)
+    if obstacle:
+        return {}, obstacle
     answer: Mapping[str, Any] = engine.request("GET", "/_security/role")
-    return {name: Found(body) for name, body in answer.items() if name.startswith(prefix)}
+    return {name: Found(body) for name, body in answer.items() if name.startswith(prefix)}, ""
 
 
 def _policies(engine: Engine, pattern: str) -> dict[str, Found]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from engine.client import Engine
 from engine.kibana import Kibana
@@ -35,9 +36,11 @@ def plan_installation(
     """
     options = options or Options()
     capabilities = engine.capabilities()
-    rendered = [*render_all(settings, capabilities), *stored_queries(settings)]
-    desired = desired_state(rendered, settings, capabilities)
-    plan = build_plan(gather_facts(engine, settings.names), desired, options)
+    with ThreadPoolExecutor(1) as pool:
+        facts = pool.submit(gather_facts, engine, settings.names)  # while the templates are rendered
+        rendered = [*render_all(settings, capabilities), *stored_queries(settings)]
+        desired = desired_state(rendered, settings, capabilities)
+        plan = build_plan(facts.result(), desired, options)
     if kibana is None:
         return plan
     return Plan((*plan.steps, *plan_kibana(kibana, settings, options)))

@@ -12,7 +12,7 @@ from typing import Any
 
 from engine.client import Engine
 from engine.errors import EngineError, NotPermitted, RequestRefused, UsageError
-from provisioning.desired import httpmon_version
+from provisioning.release import httpmon_version
 from provisioning.rendering import Rendered, render_all
 from provisioning.settings import Settings
 from provisioning.stamp import MANAGED_BY

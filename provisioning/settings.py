@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -23,14 +23,6 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
-from pydantic_settings import SettingsError as PydanticSettingsError
 
 from engine.connection import Connection
 from engine.errors import SettingsError
@@ -157,7 +149,7 @@ class ShipSettings(SettingsGroup):
 class SchedulerSettings(SettingsGroup):
     """Executing watches."""
 
-    http_input_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
+    http_input_hosts: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
         (), description="hosts that http inputs may ask, as host or host:port; '*' for all, none by default"
     )
 
@@ -178,16 +170,8 @@ class NotifySettings(SettingsGroup):
     pagerduty_account: str | None = Field(None, description="the account where a pagerduty action names none")
 
 
-class Settings(BaseSettings):
+class Settings(SettingsGroup):
     """All settings, validated and frozen."""
-
-    model_config = SettingsConfigDict(
-        frozen=True,
-        extra="forbid",
-        env_prefix=ENVIRONMENT_PREFIX,
-        env_nested_delimiter="_",
-        env_nested_max_split=1,
-    )
 
     namespace: Annotated[str, AfterValidator(_namespace)] = Field(
         DEFAULT_NAMESPACE, description="which installation of httpmon in the cluster"
@@ -198,7 +182,7 @@ class Settings(BaseSettings):
     parsing: Literal["pipeline", "logstash"] = Field(
         "pipeline", description="who parses lines: ingest pipelines; or Logstash, and no node need ingest"
     )
-    packs: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_paths)] = Field(
+    packs: Annotated[tuple[Path, ...], BeforeValidator(_paths)] = Field(
         (), description="further folders of templates; in the variable, separated as in PATH"
     )
     engine: EngineSettings = EngineSettings()
@@ -215,18 +199,6 @@ class Settings(BaseSettings):
     parameters: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="parameters of templates, by template"
     )
-
-    @classmethod
-    def settings_customise_sources(  # noqa: D102 - as in pydantic-settings
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic-settings'
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        # load_settings reads the sources one by one, to know where each value came from.
-        return (init_settings,)
 
     @model_validator(mode="after")
     def _kibana_can_be_reached(self) -> Settings:
@@ -362,13 +334,30 @@ def _read_file(config_file: Path | None) -> tuple[Path, dict[str, Any]]:
 
 def _read_environment() -> dict[str, Any]:
     known = {environment_variable(name): name for name in known_names()}
+    given: dict[str, Any] = {}
     for variable in sorted(os.environ):
-        if variable.startswith(ENVIRONMENT_PREFIX) and variable not in known:
+        if not variable.startswith(ENVIRONMENT_PREFIX):
+            continue
+        if variable not in known:
             raise SettingsError(f"{variable}: there is no such setting{closest_hint(variable, known)}")
+        name, text = known[variable], os.environ[variable]
+        given[name] = _read_json(variable, text) if _is_mapping(name) else text
+    return _nested(given)
+
+
+def _is_mapping(name: str) -> bool:
+    """Whether a setting holds things by name, so that its variable is JSON."""
+    model: Any = Settings
+    for part in name.split("."):
+        model = model.model_fields[part].annotation
+    return get_origin(model) is dict
+
+
+def _read_json(variable: str, text: str) -> Any:
     try:
-        return dict(EnvSettingsSource(Settings)())
-    except PydanticSettingsError as error:
-        raise SettingsError(f"{ENVIRONMENT_PREFIX}*: {error}") from None
+        return json.loads(text)
+    except ValueError as error:
+        raise SettingsError(f"{variable}: is not JSON: {error}") from None
 
 
 def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
