@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from cli.examples import examples_text
 from engine.errors import EXIT_DONE, EXIT_INTERRUPTED, HttpmonError, UsageError
 
 # Each command: its module in this package, in the order of the help page. A module has `app` (a group of
@@ -67,7 +68,14 @@ def _made(name: str) -> Any:
         parent.add_typer(module.app, name=name)
     else:
         parent.command(name)(module.command)
-    return typer.main.get_group(parent).commands[name]
+    return _with_examples(typer.main.get_group(parent).commands[name], name)
+
+
+def _with_examples(command: Any, words: str) -> Any:
+    command.epilog = examples_text(words)
+    for name, below in getattr(command, "commands", {}).items():
+        _with_examples(below, f"{words} {name}")
+    return command
 
 
 app = typer.Typer(

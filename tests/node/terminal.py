@@ -43,9 +43,13 @@ class Terminal:
     def screen(self) -> list[str]:
         return self._tmux("capture-pane", "-p").split("\n")
 
-    def wait(self, condition: Callable[[str], bool]) -> list[str]:
+    def printed(self) -> list[str]:
+        """All that was printed, also what left the screen; lines that the terminal wrapped are one."""
+        return self._tmux("capture-pane", "-p", "-J", "-S", "-").split("\n")
+
+    def wait(self, condition: Callable[[str], bool], seconds: float = DEADLINE_SECONDS) -> list[str]:
         """The lines of the screen once it is as wanted."""
-        deadline = time.monotonic() + DEADLINE_SECONDS
+        deadline = time.monotonic() + seconds
         while not condition("\n".join(lines := self.screen())):
             assert time.monotonic() < deadline, "\n".join(lines)
             time.sleep(0.05)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 import typer
 
 from cli.app import app
+from cli.examples import EXAMPLES
 from provisioning.settings import environment_variable, known_names
 
 REPOSITORY = Path(__file__).parents[2]
@@ -43,6 +45,33 @@ def test_each_command_has_help_and_stands_in_the_documentation(name: str) -> Non
         if parameter.name != "help" and parameter.param_type_name == "option":
             assert parameter.help, f"{name} --{parameter.name} has no help"
     assert name in _documentation(), f"{name} stands neither in the README nor in docs/"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_has_examples_that_it_understands(name: str) -> None:
+    examples = EXAMPLES[name.removeprefix("httpmon ")]
+    assert examples
+    for example in examples:
+        words = shlex.split(example.partition(" > ")[0].rpartition("httpmon ")[2])
+        context = typer.main.get_command(app).make_context("httpmon", [], resilient_parsing=True)
+        command: Any = context.command
+        said = []
+        while hasattr(command, "list_commands"):
+            said.append(words.pop(0))
+            command = command.get_command(context, said[-1])
+        assert "httpmon " + " ".join(said) == name
+        command.make_context(name, words)  # raises for what it does not know
+
+
+def test_help_shows_the_examples_line_by_line() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "httpmon", "query", "run", "--help"],
+        cwd=REPOSITORY, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert (
+        "Examples:\n    httpmon query run top-sections --from 24h\n    httpmon query run client-trail"
+        in shown
+    )
 
 
 @pytest.mark.parametrize("name", sorted(known_names()))
