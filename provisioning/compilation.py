@@ -53,12 +53,19 @@ def _environment(packs: tuple[Path, ...]) -> ImmutableSandboxedEnvironment:
         keep_trailing_newline=True,
     )
     environment.filters["seconds"] = _seconds
+    environment.filters["bare_code"] = _bare_code
     return environment
 
 
 def _seconds(duration: str) -> int | float:
     seconds = duration_seconds(duration)
     return int(seconds) if seconds.is_integer() else seconds
+
+
+def _bare_code(script: str) -> str:
+    """A script without indentation, empty lines and lines of comment; a loop in a template takes 0.15 s."""
+    lines = map(str.strip, script.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith(("//", "/*", "* ", "*/")))
 
 
 class _BytecodeCache(jinja2.BytecodeCache):
