@@ -317,7 +317,8 @@ def _kibana_findings(installation: Installation) -> Iterable[Finding]:
     # Where Kibana runs the rules, nobody is alerted without it; else only pictures are missing.
     level: Level = "broken" if installation.watches_by == "kibana" else "degraded"
     if kibana.trouble:
-        yield Finding(level, f"Kibana cannot be asked: {kibana.trouble[:_LONGEST_TROUBLE]}", "httpmon doctor")
+        mend = "see that it runs and that kibana.* of httpmon config show is right"
+        yield Finding(level, f"Kibana cannot be asked: {kibana.trouble[:_LONGEST_TROUBLE]}", mend)
     if kibana.missing:
         yield Finding(level, f"missing in Kibana: {some_of(kibana.missing)}", "httpmon provision")
     if kibana.changed:
