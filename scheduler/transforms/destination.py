@@ -103,6 +103,11 @@ class Destination:
         for body in bodies:
             self._bulk(body)
 
+    def refresh(self) -> None:
+        """Make visible what was written."""
+        path = f"/{self._body.destination}/_refresh"
+        self._engine.request("POST", path, params={"ignore_unavailable": True})
+
     def documents(self, field: str, start: int, end: int) -> Iterator[Found]:
         """The documents whose date ``field`` is in ``[start, end)``, in epoch milliseconds."""
         # By all parts of the group's key, which no two documents share, so that no page leaves one out.
@@ -115,7 +120,7 @@ class Destination:
             "sort": [{name: {"order": "asc", "unmapped_type": "keyword"}} for name in names],
         }
         path = f"/{self._body.destination}"
-        self._engine.request("POST", f"{path}/_refresh")
+        self.refresh()
         while True:
             hits = self._engine.request("POST", f"{path}/_search", body=request)["hits"]["hits"]
             for hit in hits:

@@ -31,6 +31,9 @@ from scheduler.transforms.store import Stored, TransformStore
 
 # A state that only moved its upper bound is written this rarely: losing it costs an empty search.
 _IDLE_SAVE_SECONDS = 5.0
+# Checkpoints of no more than this are those of every second. What waits for their summaries gives them the
+# second in which the engine makes them visible by itself; a refresh for each would cost a core's percent.
+_WATCHED_MILLISECONDS = 2000
 # A long checkpoint's position is written this rarely: losing it costs the pages since.
 _POSITION_SAVE_SECONDS = 2.0
 # Expired summaries are removed this rarely; the shortest age that a policy may have is 60 s.
@@ -82,6 +85,10 @@ class TransformRunner:
         except StopIteration:
             self._pages = None
             self._expire(now)
+            lower, upper = self.state.running.lower, self.state.running.upper
+            if lower is None or upper - lower > _WATCHED_MILLISECONDS:
+                # Runs that are made up for wait for nothing else, and would read what is not visible yet.
+                self._destination.refresh()
             self._save(complete(self.state, now, finished=self.body.sync_field is None))
             return False
         except BaseException:
