@@ -237,3 +237,19 @@ def test_a_page_with_more_buckets_than_the_engine_makes_is_halved(
 
     engine.request("POST", f"/{destination}/_refresh")
     assert engine.request("GET", f"/{destination}/_count")["count"] == 1500
+
+
+def test_what_is_told_as_summarised_can_be_read(engine: Engine, installed: Settings) -> None:
+    """A run that is made up for begins as soon as it is told so."""
+    names = installed.names
+    engine.request("PUT", f"/{names.traffic}/_settings", body={"index": {"refresh_interval": "-1"}})
+    send_lines(engine, installed, [log_line(BUCKET, "/a")])
+    sent = engine.now()
+    service = TransformService(engine, names, monotonic=QuickClock())
+    for _ in range(2000):
+        service.tick()
+        passed = service.passed(names.traffic)
+        if passed is not None and passed > sent:
+            break
+    service.close()
+    assert engine.request("GET", f"/{names.traffic}/_count")["count"] == 1
