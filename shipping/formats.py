@@ -47,7 +47,8 @@ _DATE = b"#date:"
 _DIRECTIVES_DATE = re.compile(
     r"(?P<iso>\d{4}-\d{2}-\d{2})|(?P<day>\d{1,2})-(?P<month>[A-Za-z]{3})-(?P<year>\d{4})"
 )
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+# As logs name the months, whatever the locale.
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _COLUMN_NAME = re.compile(r'"?[A-Za-z][A-Za-z0-9 _.:()/-]*"?')
 _SCAN_BYTES = 1 << 20
 
@@ -186,10 +187,10 @@ def _date_in(directive: str) -> str | None:
     found = _DIRECTIVES_DATE.search(directive)
     if not found or found["iso"]:
         return found and found["iso"]
-    month = found["month"].lower()
-    if month not in _MONTHS:
+    month = found["month"].title()
+    if month not in MONTHS:
         return None
-    return f"{found['year']}-{_MONTHS.index(month) + 1:02}-{int(found['day']):02}"
+    return f"{found['year']}-{MONTHS.index(month) + 1:02}-{int(found['day']):02}"
 
 
 def _text(line: bytes) -> str:

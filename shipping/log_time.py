@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
-from shipping.formats import NO_HEADER, Header
+from shipping.formats import MONTHS, NO_HEADER, Header
 
-_MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
+_MONTHS = tuple(month.encode() for month in MONTHS)
 _MONTH_NUMBER = {name: number for number, name in enumerate(_MONTHS, start=1)}
 # mod_log_config's %t and nginx's $time_local: day/month/year:hour:minute:second zone; HAProxy has
 # milliseconds and no zone.

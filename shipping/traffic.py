@@ -9,9 +9,9 @@ from __future__ import annotations
 import random
 from datetime import UTC, datetime
 
+from shipping.formats import MONTHS
 from shipping.scenario import Phase, Tick
 
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _POOL_LINES = 8192
 _SPECIAL_LINES = 512
 
@@ -143,6 +143,6 @@ class TrafficGenerator:
 def _stamp(epoch: float) -> bytes:
     at = datetime.fromtimestamp(int(epoch), UTC)
     text = (
-        f"{at.day:02d}/{_MONTHS[at.month - 1]}/{at.year}:{at.hour:02d}:{at.minute:02d}:{at.second:02d} +0000"
+        f"{at.day:02d}/{MONTHS[at.month - 1]}/{at.year}:{at.hour:02d}:{at.minute:02d}:{at.second:02d} +0000"
     )
     return text.encode()
