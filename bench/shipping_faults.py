@@ -17,13 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from engine.client import Engine
-from engine.connection import Connection
-from localnode.node import LocalNode
-from provisioning.installation import provision
-from provisioning.settings import EngineSettings, Settings
-from tests.e2e.shipped import Shipping
-from tests.e2e.shipping_faults import FaultyProxy, Outcome, Trial
+from tests.e2e.shipping_faults import Outcome, run_trial
 
 
 def main() -> int:
@@ -37,21 +31,15 @@ def main() -> int:
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        node = LocalNode(folder / "node", port=given.port, heap="1g")
-        try:
-            url = node.start()
-            settings = Settings(namespace="faults", engine=EngineSettings(url=url))
-            with (
-                Engine(Connection(url)) as engine,
-                FaultyProxy(url, seed=given.seed, chance=given.chance) as proxy,
-            ):
-                provision(engine, settings)
-                shipping = Shipping(engine, settings, proxy.url, folder)
-                outcome = Trial(shipping, node, proxy).run(
-                    lines=given.lines, seed=given.seed, lines_a_second=given.rate
-                )
-        finally:
-            node.stop()
+        outcome = run_trial(
+            folder,
+            port=given.port,
+            heap="1g",
+            lines=given.lines,
+            seed=given.seed,
+            chance=given.chance,
+            lines_a_second=given.rate,
+        )
         if not outcome.exact and given.keep is not None:
             shutil.copytree(folder, given.keep, ignore=shutil.ignore_patterns("node"), dirs_exist_ok=True)
     show(given.seed, outcome)

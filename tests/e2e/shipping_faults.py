@@ -21,7 +21,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from localnode.node import LocalNode
+from engine.client import Engine
+from engine.connection import Connection
+from localnode.node import DEFAULT_HEAP, LocalNode
+from provisioning.installation import provision
+from provisioning.settings import EngineSettings, Settings
 from tests.e2e.processes import await_that
 from tests.e2e.shipped import Shipping
 from tests.node.counting_proxy import Answer, CountingProxy, Sent, refusal
@@ -252,3 +256,27 @@ class Trial:
 
     def _packed(self, number: int) -> Path:
         return self.shipping.log.with_name(f"access.log.{number}.gz")
+
+
+def run_trial(
+    folder: Path,
+    *,
+    port: int,
+    heap: str = DEFAULT_HEAP,
+    lines: int,
+    seed: int,
+    chance: float,
+    lines_a_second: float,
+    always: tuple[str, ...] = (),
+) -> Outcome:
+    """One trial on a node of its own in ``folder``, which is stopped afterwards; see ``Trial.run``."""
+    node = LocalNode(folder / "node", port=port, heap=heap)
+    try:
+        url = node.start()
+        settings = Settings(namespace="faults", engine=EngineSettings(url=url))
+        with Engine(Connection(url)) as engine, FaultyProxy(url, seed=seed, chance=chance) as proxy:
+            provision(engine, settings)
+            trial = Trial(Shipping(engine, settings, proxy.url, folder), node, proxy)
+            return trial.run(lines=lines, seed=seed, lines_a_second=lines_a_second, always=always)
+    finally:
+        node.stop()
