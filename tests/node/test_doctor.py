@@ -33,6 +33,7 @@ from shipping.delivery import Counts
 from shipping.reports import Reporting, report_document
 from shipping.shipper import Progress
 from tests.conftest import remove_namespace
+from tests.node.full_disk import look_while_blocked
 from tests.node.summaries import log_line, send_lines
 from tests.node.tail_indices import alert_operations, send
 from tests.node.terminal import Terminal
@@ -135,12 +136,7 @@ def test_nothing_is_installed(engine: Engine, settings: Settings) -> None:
 
 def test_a_read_only_index_is_found_and_its_command_mends_it(engine: Engine, patient: Settings) -> None:
     names = patient.names
-    findings: list[Finding] = []
-    for _ in range(5):  # where there is room on the disk, the engine takes the block away again by itself
-        engine.request("PUT", f"/{names.raw}/_settings", body={"index.blocks.read_only_allow_delete": True})
-        findings = found(engine, patient)
-        if findings:
-            break
+    findings = look_while_blocked(engine, names.raw, lambda: found(engine, patient), bool)
     finding = the(findings, "read-only")
     assert finding.level == "broken"
     assert "flood_stage" in finding.cause

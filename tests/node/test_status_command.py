@@ -16,6 +16,7 @@ from engine.client import Engine
 from provisioning.settings import Settings
 from scheduler.leadership import this_process
 from scheduler.service import Scheduler
+from tests.node.full_disk import look_while_blocked
 from tests.node.summaries import log_line, send_lines
 
 pytestmark = pytest.mark.node
@@ -64,13 +65,13 @@ def test_from_no_scheduler_to_all_well_to_a_changed_object(engine: Engine, provi
     assert {tier["name"]: tier["documents"] for tier in shown["tiers"]}["raw"] == 30 + 1 + 2
 
     engine.request("DELETE", f"/_scripts/{names.of('top_paths')}")
-    what: list[str] = []
-    for _ in range(5):  # where there is room on the disk, the engine takes the block away again by itself
-        engine.request("PUT", f"/{names.raw}/_settings", body={"index.blocks.read_only_allow_delete": True})
-        code, shown = status(provisioned)
-        what = [finding["what"] for finding in shown["findings"]]
-        if "writing is blocked: raw" in what:
-            break
+    code, shown = look_while_blocked(
+        engine,
+        names.raw,
+        lambda: status(provisioned),
+        lambda seen: "writing is blocked: raw" in str(seen[1]["findings"]),
+    )
     assert code == 7
+    what = [finding["what"] for finding in shown["findings"]]
     assert "writing is blocked: raw" in what
     assert f"missing: {names.of('top_paths')}" in what
