@@ -225,7 +225,7 @@ def portable(text: str) -> str:
     That is ``getMillis()``, which stands in many a watch since times were Joda's (seen on 8.10.4 to work
     still; the other methods of those days are refused there, too).
     """
-    return _MILLIS_OF_CONTEXT.sub(r"\1.toInstant().toEpochMilli()", _GET_MILLIS.sub(_EPOCH_MILLIS, text))
+    return _MILLIS_OF_CONTEXT.sub(rf"\1{_EPOCH_MILLIS}", _GET_MILLIS.sub(_EPOCH_MILLIS, text))
 
 
 def _closing(text: str, position: int) -> int:
