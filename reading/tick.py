@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
@@ -20,6 +20,7 @@ from reading.alerts import (
     shape_alerts,
 )
 from reading.buckets import BUCKET_SECONDS
+from reading.failing import WATCHER_HISTORY, failing_watches, scheduled_watches, sources, watchers_last_runs
 from reading.operations import Operations, operations_search, shape_operations
 from reading.tiers import between, over_tiers, tier_cut
 
@@ -175,8 +176,8 @@ def tick_searches(names: Names, question: Question) -> list[Search]:
         (search_header(names.raw, may_be_absent=True), _unparsed()),
         (search_header(names.raw, may_be_absent=True), _unparsed(between(question.start, question.end))),
         (search_header(names.raw, may_be_absent=True), _lines("enrichment")),
-        (search_header(names.watch_store, may_be_absent=True), _failing_watches()),
-        (_WATCHER_HISTORY, _watchers_last_runs(names)),
+        (search_header(names.watch_store, may_be_absent=True), scheduled_watches()),
+        (WATCHER_HISTORY, watchers_last_runs(names)),
     ]
 
 
@@ -199,15 +200,15 @@ def shape_tick(question: Question, answers: Sequence[Mapping[str, Any]]) -> Tick
     ) = answers
     named, total, distinct = _shape_sections(sections["aggregations"], question)
     counts_by_bucket = {
-        parse_time(source["@timestamp"]): int(source["httpmon"]["hits"]) for source in _sources(history)
+        parse_time(source["@timestamp"]): int(source["httpmon"]["hits"]) for source in sources(history)
     }
     bucket = timedelta(seconds=BUCKET_SECONDS)
     history_buckets = max(question.history_seconds, question.window_seconds) // BUCKET_SECONDS
     curve = [counts_by_bucket.get(question.end - bucket * age, 0) for age in range(history_buckets, 0, -1)]
-    summaries = [source["httpmon"] for source in _sources(documents)]
+    summaries = [source["httpmon"] for source in sources(documents)]
     totals = overall["aggregations"]
     newest = totals["newest"].get("value")
-    hit_times = [parse_time(source["@timestamp"]) for source in _sources(newest_hit)]
+    hit_times = [parse_time(source["@timestamp"]) for source in sources(newest_hit)]
     return Tick(
         question=question,
         sections=named,
@@ -233,7 +234,7 @@ def shape_tick(question: Question, answers: Sequence[Mapping[str, Any]]) -> Tick
         newest_hit=hit_times[0] if hit_times else None,
         unparsed=int(unparsed["hits"]["total"]["value"]),
         unparsed_now=int(unparsed_now["hits"]["total"]["value"]),
-        failing=tuple(sorted({*_shape_failing(_sources(watches)), *_shape_failed_runs(runs)})),
+        failing=failing_watches(watches, runs),
         headers=int(headers["hits"]["total"]["value"]),
     )
 
@@ -387,50 +388,6 @@ def _lines(kind: str, within: dict[str, Any] | None = None) -> dict[str, Any]:
     return {"size": 0, "track_total_hits": True, "query": {"bool": {"filter": filters}}}
 
 
-def _failing_watches() -> dict[str, Any]:
-    """Statuses of failing watches; and definitions, as those whose watch is gone or at rest do not count."""
-    active = [{"term": {"type": "definition"}}, {"term": {"active": True}}]
-    failing = [{"term": {"type": "status"}}, {"term": {"failing": True}}]
-    either = [{"bool": {"filter": one}} for one in (active, failing)]
-    return {
-        "size": 1000,
-        "track_total_hits": False,
-        "query": {"bool": {"should": either, "minimum_should_match": 1}},
-        "_source": ["type", "id"],
-    }
-
-
-# Where an engine that runs watches itself keeps the records of runs; nothing where there is none, or where
-# one may not read it. Hidden, and not worth a tick that fails.
-_WATCHER_HISTORY: dict[str, Any] = {
-    "index": ".watcher-history-*",
-    "expand_wildcards": "open,hidden",
-    "ignore_unavailable": True,
-}
-
-
-def _watchers_last_runs(names: Names) -> dict[str, Any]:
-    """The last run of each watch of this installation that the engine ran lately."""
-    ours = {"prefix": {"watch_id": f"{names.prefix}-"}}
-    lately = {"range": {"trigger_event.triggered_time": {"gte": "now-15m"}}}
-    last = {
-        "size": 1,
-        "sort": [{"trigger_event.triggered_time": {"order": "desc", "unmapped_type": "date"}}],
-        "_source": ["state", "result.actions.status"],
-    }
-    return {
-        "size": 0,
-        "track_total_hits": False,
-        "query": {"bool": {"filter": [ours, lately]}},
-        "aggs": {
-            "watches": {"terms": {"field": "watch_id", "size": 1000}, "aggs": {"last": {"top_hits": last}}}
-        },
-    }
-
-
-# -- the answers ----------------------------------------------------------------------------------------
-
-
 def _whole(aggregation: Mapping[str, Any]) -> int:
     return int(aggregation.get("value") or 0)
 
@@ -459,27 +416,6 @@ def _shape_sections(
         _shape_counts(aggregations),
         _whole(aggregations["distinct"]["sections"]),
     )
-
-
-def _sources(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [hit["_source"] for hit in answer["hits"]["hits"]]
-
-
-def _shape_failing(sources: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    active, failing = (
-        {str(source["id"]) for source in sources if source["type"] == kind}
-        for kind in ("definition", "status")
-    )
-    return tuple(sorted(active & failing))
-
-
-def _shape_failed_runs(answer: Mapping[str, Any]) -> Iterator[str]:
-    """The watches whose last run failed, or an action of it."""
-    for bucket in ((answer.get("aggregations") or {}).get("watches") or {}).get("buckets", []):
-        for record in _sources(bucket["last"]):
-            statuses = {action.get("status") for action in (record.get("result") or {}).get("actions") or []}
-            if record.get("state") == "failed" or statuses & {"failure", "partial_failure"}:
-                yield str(bucket["key"])
 
 
 def _distinct_clients(summaries: Sequence[Mapping[str, Any]], question: Question) -> int | None:
