@@ -279,7 +279,8 @@ class Follower:
             self._rotated.settle(file, status.st_size, status.st_mtime)
 
     def _remember_homes(self, homes: dict[str, FileId]) -> None:
-        new = [path for path in homes if path not in self._registry.followed]
+        followed = self._registry.followed
+        new = [path for path in homes if path not in followed]
         if new:
             self._registry.note_followed(new)
 

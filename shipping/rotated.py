@@ -5,7 +5,6 @@ from __future__ import annotations
 import bisect
 import os
 from collections.abc import Iterator
-from pathlib import PurePath
 
 from shipping.identity import is_rotated_name
 
@@ -68,12 +67,14 @@ def _rotated_of(home: str, listed: dict[str, list[str]]) -> Iterator[str]:
             listed[folder] = sorted(os.listdir(folder))  # noqa: PTH208
         except OSError:
             listed[folder] = []
-    names, stem = listed[folder], PurePath(name).stem
+    names, stem = listed[folder], os.path.splitext(name)[0]  # noqa: PTH122
     found = []
     # All of a path's rotated files begin like it; a folder may hold the logs of a thousand sites.
     for other in names[bisect.bisect_left(names, stem) :]:
         if not other.startswith(stem):
             break
+        if other == name:
+            continue
         path = os.path.join(folder, other)  # noqa: PTH118
         if is_rotated_name(path, home):
             found.append(path)
