@@ -109,9 +109,11 @@ def parsed(event, line)
   document["user_agent"] = {"original" => agent} if logged?(agent)
   address_fields(match, document)
   document["event"] = {"kind" => "event", "category" => ["web"], "type" => ["access"], "outcome" => outcome}
-  document["event"]["duration"] = nanoseconds(match[:seconds]) if match[:seconds]
   document["httpmon"] = {"section" => folded(section, response["status_code"])}
-  document["httpmon"]["upstream"] = {"duration" => nanoseconds(match[:upstream])} if logged?(match[:upstream])
+  # The whole takes no less than its part, in whatever order they stand.
+  part, whole = [match[:seconds], match[:upstream]].select { |text| logged?(text) }.map { |text| nanoseconds(text) }.sort
+  document["event"]["duration"] = whole || part if part
+  document["httpmon"]["upstream"] = {"duration" => part} if whole
   document
 end
 

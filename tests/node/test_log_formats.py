@@ -108,7 +108,7 @@ def test_what_a_sender_says_of_a_line_is_taken_out_again(engine: Engine, access:
 @pytest.mark.parametrize("key", ["message", "original"])
 def test_a_line_that_no_script_may_read_is_kept(engine: Engine, access: Settings, key: str) -> None:
     """Painless ends a script that loops a million times, and its error cannot be caught in it."""
-    line = '192.0.2.1 - - [17/May/2015:10:05:03 +0000] "GET /a HTTP/1.1" 200 5 ' + '"' * (1 << 20)
+    line = '192.0.2.1 - - [17/May/2015:10:05:03 +0000] "GET /a HTTP/1.1" 200 5 ' + '"a' * (1 << 20)
     document: dict[str, Any] = {"message": line} if key == "message" else {"event": {"original": line}}
     (made,) = simulated(engine, access, "access", [document | {"httpmon": {"header": "date time"}}])
     assert made["event"]["kind"] == "pipeline_error"
