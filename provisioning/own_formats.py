@@ -40,6 +40,8 @@ class FormatSettings(SettingsGroup):
             raise ValueError("give either dissect or grok")
         if prefixed(self._pattern, "x", grok=self.grok is not None) == self._pattern:
             raise ValueError(f"{self._pattern!r} names no field; write it as %{{status}} or %{{INT:status}}")
+        if (unended := self._pattern.rpartition("%{")[2]).find("}") < 0:
+            raise ValueError(f"'%{{{unended}' in it has no end; write it as %{{status}} or %{{INT:status}}")
         return self
 
     @property

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_origin
@@ -368,7 +368,10 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
     )
     where = f"{name} ({origin})" if name and origin else name or "settings"
     if problem["type"] == "extra_forbidden":
-        return f"{where}: there is no such setting{closest_hint(name, known_names())}"
+        known: Iterable[str] = known_names()
+        if name.startswith("formats."):
+            known = [f"{name.rpartition('.')[0]}.{field}" for field in FormatSettings.model_fields]
+        return f"{where}: there is no such setting{closest_hint(name, known)}"
     return f"{where}: {problem['msg'].removeprefix('Value error, ')}"
 
 

@@ -151,6 +151,8 @@ def header_after(line: bytes, header: Header, *, first: bool) -> Header:
     line = line.removeprefix(_BYTE_ORDER_MARK)
     if len(line) > 1 << 16:
         return header
+    if b"\0" in line:  # UTF-16, as PowerShell writes what it is given
+        line = line.lstrip(b"\xff\xfe").replace(b"\0", b"")
     start = line[:8].lower()
     if start == _FIELDS:
         return replace(header, fields=_text(line[len(_FIELDS) :]))
@@ -169,6 +171,8 @@ def header_before(read_at: Callable[[int, int], bytes], offset: int) -> Header:
         offset: where a line begins.
     """
     head = read_at(0, 1 << 12).removeprefix(_BYTE_ORDER_MARK)
+    if b"\0" in head:
+        head = head.lstrip(b"\xff\xfe").replace(b"\0", b"")
     if not head.startswith(b"#") and not _names_columns(_text(head.split(b"\n", 1)[0])):
         return NO_HEADER
     framer = LineFramer()

@@ -35,7 +35,14 @@ def test_keys_of_grok() -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [{}, {"dissect": "%{a}", "grok": "%{IP:a}"}, {"dissect": "nothing"}, {"grok": "%{IP}"}]
+    "given",
+    [
+        {},
+        {"dissect": "%{a}", "grok": "%{IP:a}"},
+        {"dissect": "nothing"},
+        {"grok": "%{IP}"},
+        {"dissect": "%{a} %{b"},
+    ],
 )
 def test_one_pattern_that_names_something_is_wanted(given: dict[str, str]) -> None:
     with pytest.raises(ValidationError):

@@ -78,6 +78,10 @@ def test_secrets_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
             "engine.urll (httpmon.toml): there is no such setting; did you mean engine.url?",
         ),
         ("engin = 1\n", "engin (httpmon.toml): there is no such setting"),
+        (
+            "[formats.x]\ndisect = '%{a}'\n",
+            "formats.x.disect (httpmon.toml): there is no such setting; did you mean formats.x.dissect?",
+        ),
         ('[engine]\nurl = "localhost"\n', "engine.url (httpmon.toml): a URL looks like https://host:9200"),
         ('[engine]\nurl = "http://u:p@h:1"\n', "a URL holds no credentials"),
         ('[summaries]\ndelay = "1s"\n', "less than twice refresh_interval"),

@@ -91,6 +91,13 @@ def test_dates_are_written_as_by_servers_and_by_the_formats_draft(directive: byt
     assert header_after(directive, Header("time", "2000-01-01"), first=False) == Header("time", date)
 
 
+@pytest.mark.parametrize("order", ["le", "be"])
+def test_columns_are_named_in_utf_16_too(order: str) -> None:
+    """As PowerShell writes what it is given."""
+    content = b"\xff\xfe"[:: 1 if order == "le" else -1] + W3C.decode().encode(f"utf-16-{order}")
+    assert header_before(read_from(content), len(content)) == header_before(read_from(W3C), len(W3C))
+
+
 def test_long_files_are_searched_whole() -> None:
     chance = random.Random(7)
     lines = [b"#Fields: time %d\n" % n if chance.random() < 0.01 else b"x" * 900 + b"\n" for n in range(4000)]
