@@ -25,7 +25,7 @@ from scheduler.transforms.pivot import Key
 from scheduler.transforms.source import Page, Source
 
 _HOUR_MILLISECONDS = 3_600_000
-# The date by which summaries are grouped, and by which the compared time is chosen.
+# The date of summaries, their group's key, by which the compared time is chosen.
 _DATE = "@timestamp"
 _STAMP = "event.ingested"
 # The audit's document in the index of operations; `httpmon status` reads it.
@@ -99,7 +99,7 @@ def reconcile(
             continue
         first = max(_milliseconds(start), _source_begins(retention, now))
         first -= first % bucket.longest_milliseconds
-        comparison = _Comparison(engine, body, upper, repair)
+        comparison = _Comparison(engine, body, bucket, upper, repair)
         step = max(_HOUR_MILLISECONDS, bucket.longest_milliseconds)
         at = first
         while at < _milliseconds(end):
@@ -148,8 +148,11 @@ def summary_line(audit: Audit) -> str:
 class _Comparison:
     """One transform's source and destination, and the upper bound up to which they must agree."""
 
-    def __init__(self, engine: Engine, body: TransformBody, upper: int, repair: bool) -> None:
+    def __init__(
+        self, engine: Engine, body: TransformBody, bucket: GroupSource, upper: int, repair: bool
+    ) -> None:
         self._body = body
+        self._bucket = bucket
         self._upper = upper
         self._repair = repair
         self._source = Source(engine, body)
@@ -157,7 +160,7 @@ class _Comparison:
 
     def compare(self, start: int, end: int) -> tuple[int, list[Difference]]:
         """The number of groups in ``[start, end)``, and how they differ."""
-        within = [{"range": {_DATE: {"gte": start, "lt": end, "format": "epoch_millis"}}}]
+        within = [{"range": {self._bucket.field: {"gte": start, "lt": end, "format": "epoch_millis"}}}]
         types = self._destination.types()
         found = {one.identifier: one for one in self._destination.documents(_DATE, start, end)}
         expected: dict[str, dict[str, Any]] = {}
@@ -202,9 +205,9 @@ class _Comparison:
 
 
 def _bucket_of(body: TransformBody) -> GroupSource | None:
-    """The grouping by ``@timestamp``; None where there is none, or another date is grouped by besides."""
+    """What ``@timestamp`` is made of; None where nothing is, or where another date is grouped by besides."""
     dates = [group for group in body.grouping.groups if group.kind == "date_histogram"]
-    fits = len(dates) == 1 and dates[0].name == dates[0].field == _DATE and body.sync_field is not None
+    fits = len(dates) == 1 and dates[0].name == _DATE and dates[0].field and body.sync_field is not None
     return dates[0] if fits and "fixed_interval" in dates[0].specification else None
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from engine.capabilities import Capabilities
 from engine.client import Engine
 from provisioning.rendering import render_all
 from provisioning.settings import Settings
@@ -18,16 +19,20 @@ _CONSTANT = (
     "event.dataset",
     "event.ingested",
     "event.original",
+    "httpmon.bucket_middle",
     "httpmon.lag",
 )
 _OF_A_HIT = {"event.kind": "event", "event.category": ["web"], "event.type": ["access"]}
 
 
-def install_access(engine: Engine, settings: Settings) -> None:
-    """Install the data stream's templates and every ingest pipeline; nothing else of the pack."""
+def install_access(engine: Engine, settings: Settings, capabilities: Capabilities | None = None) -> None:
+    """Install the data stream's templates and every ingest pipeline; nothing else of the pack.
+
+    ``capabilities`` has them rendered for another engine than the one they are installed in.
+    """
     rendered = [
         one
-        for one in render_all(settings, engine.capabilities())
+        for one in render_all(settings, capabilities or engine.capabilities())
         if one.kind in _PATHS or (one.kind == "index_template" and one.stem == "access")
     ]
     for one in sorted(rendered, key=lambda one: one.kind == "index_template"):

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from engine.capabilities import Capabilities
 from engine.client import Engine
 from provisioning.rendering import Rendered, render_all
 from provisioning.settings import Settings
@@ -27,16 +28,23 @@ class QuickClock:
 
 
 def install_summaries(
-    engine: Engine, settings: Settings, *, delay: str = "0s", changes: Mapping[str, Any] | None = None
+    engine: Engine,
+    settings: Settings,
+    *,
+    delay: str = "0s",
+    changes: Mapping[str, Any] | None = None,
+    capabilities: Capabilities | None = None,
 ) -> None:
     """Install the raw data stream, the summary indices and the transforms, as provisioning does.
 
-    Tests that refresh after each write need no delay. ``changes`` are laid over each transform's body.
+    Tests that refresh after each write need no delay. ``changes`` are laid over each transform's body;
+    ``capabilities`` has all of them rendered for another engine.
     """
-    install_access(engine, settings)
+    capabilities = capabilities or engine.capabilities()
+    install_access(engine, settings, capabilities)
     engine.request("PUT", f"/_data_stream/{settings.names.raw}")
     install_store(engine, settings, "transforms")
-    rendered = render_all(settings, engine.capabilities())
+    rendered = render_all(settings, capabilities)
     transforms = [one for one in rendered if one.kind == "transform"]
     destinations = {one.body["dest"]["index"] for one in transforms}
     for one in rendered:

@@ -156,6 +156,7 @@ def test_what_every_document_has_is_there(ruby: RubyFilters) -> None:
     (document,) = map(flat, ruby.run("parse.rb", PARAMS, [line | {"host": {"name": "web1"}}]))
     ingested = datetime.fromisoformat(document["event.ingested"])
     assert abs((datetime.now(UTC) - ingested).total_seconds()) < 600
+    assert document["httpmon.bucket_middle"] == "2015-05-17T10:05:05Z"
     assert document["httpmon.lag"] == int(ingested.timestamp() - 1431857103)
     assert {name: document[name] for name in document if name.startswith("data_stream")} == {
         "data_stream.type": "logs",
