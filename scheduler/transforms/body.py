@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from engine.errors import SchedulerError
+from scheduler.transforms.asking import asked, asked_name
 
 GroupKind = Literal["terms", "histogram", "date_histogram"]
 
@@ -113,14 +114,14 @@ class GroupSource:
 class Aggregation:
     """One aggregation of a pivot, by its kind, with those inside it.
 
-    ``named_ranges`` are the keys that a ``range`` aggregation gives its ranges.
+    ``asked_as`` is its name in a search, and so in the answer.
     """
 
     name: str
     kind: str
     specification: Mapping[str, Any]
     inner: tuple[Aggregation, ...] = ()
-    named_ranges: frozenset[str] = frozenset()
+    asked_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,7 +373,7 @@ class _Parser:
         sources = tuple(self._group(name, group) for name, group in groups.items())
         aggregations = self._aggregations(request, "pivot.aggregations")
         self._refuse_colliding_names([*groups, *request])
-        return Grouping(sources, aggregations, request)
+        return Grouping(sources, aggregations, asked(request))
 
     def _refuse_colliding_names(self, names: list[str]) -> None:
         """A name cannot be a value and hold others at once: ``a`` beside ``a.b``, or twice the same."""
@@ -440,9 +441,9 @@ class _Parser:
         inner = content.get("aggs", content.get("aggregations")) or {}
         if inner and kind not in BUCKETS:
             raise self._refuse(place, f"a {kind} aggregation holds no others")
-        ranges = specification.get("ranges", ()) if kind == "range" else ()
-        named = frozenset(one["key"] for one in ranges if "key" in one)
-        return Aggregation(name, kind, specification, self._aggregations(inner, place), named)
+        return Aggregation(
+            name, kind, specification, self._aggregations(inner, place), asked_as=asked_name(name)
+        )
 
     def _refuse_dotted_paths(self, aggregation: Aggregation, names: set[str], place: str) -> None:
         paths = aggregation.specification.get("buckets_path")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from scheduler.transforms.body import Aggregation, Grouping
-from scheduler.transforms.documents import metric_fields, number_name, range_name
+from scheduler.transforms.documents import metric_fields, number_name
 
 _LONG = frozenset({"value_count", "cardinality"})
 _SOURCE = frozenset({"min", "max"})
@@ -20,6 +20,8 @@ _STATISTICS = ("count", "min", "max", "avg", "sum")
 _PERCENTS = (1, 5, 25, 50, 75, 95, 99)
 # Types that a field of the destination cannot have, and what it has instead.
 _INSTEAD = {"wildcard": "keyword", "constant_keyword": "keyword"}
+# A metric of scaled numbers is no longer scaled.
+_METRIC_INSTEAD = {"scaled_float": "float"}
 FLATTENED = "flattened"
 
 
@@ -57,9 +59,9 @@ def deduced_types(grouping: Grouping, source: Mapping[str, str]) -> dict[str, st
     """The type of each output field, by dotted name, given those of the source's fields."""
     types: dict[str, str] = {}
     for group in grouping.groups:
-        unknown = "date" if group.kind == "date_histogram" else "keyword"
-        kind = source.get(group.field or "", unknown)
-        types[group.name] = _INSTEAD.get(kind, kind)
+        if group.field is not None:  # of a script's values nothing is known
+            kind = source.get(group.field, "keyword")
+            types[group.name] = _INSTEAD.get(kind, kind)
     return types | _of_aggregations(grouping.aggregations, source, "")
 
 
@@ -79,7 +81,7 @@ def _of_aggregation(one: Aggregation, source: Mapping[str, str], name: str) -> d
         return {name: "double"}
     if one.kind in _SOURCE:
         kind = source.get(str(one.specification.get("field")))
-        return {} if kind is None else {name: _INSTEAD.get(kind, kind)}
+        return {} if kind is None else {name: _of_metric(kind)}
     if one.kind == "stats":
         return {f"{name}.{statistic}": "double" for statistic in _STATISTICS}
     if one.kind == "percentiles":
@@ -88,23 +90,31 @@ def _of_aggregation(one: Aggregation, source: Mapping[str, str], name: str) -> d
     if one.kind == "range":
         return _of_ranges(one, source, name)
     if one.kind == "top_metrics":
-        return {f"{name}.{field}": source[field] for field in metric_fields(one) if field in source}
+        return {
+            f"{name}.{field}": _of_metric(source[field]) for field in metric_fields(one) if field in source
+        }
     if one.kind in ("terms", "rare_terms"):
         return {name: FLATTENED}
+    if one.kind == "filter" and one.inner:
+        return _of_aggregations(one.inner, source, f"{name}.")
     if one.kind in ("filter", "missing"):
-        return _of_aggregations(one.inner, source, f"{name}.") if one.inner else {name: "long"}
+        # A `missing` with others inside too: natively such a destination then refuses every document.
+        return {name: "long"}
     return {}
+
+
+def _of_metric(kind: str) -> str:
+    return _METRIC_INSTEAD.get(kind, _INSTEAD.get(kind, kind))
 
 
 def _of_ranges(one: Aggregation, source: Mapping[str, str], name: str) -> dict[str, str]:
     types: dict[str, str] = {}
     for wanted in one.specification.get("ranges", ()):
-        if not one.inner:
-            types[f"{name}.{range_name(wanted)}"] = "long"
-            continue
-        # By the bounds, even where the range has a key of its own.
-        bounds = {end: value for end, value in wanted.items() if end != "key"}
-        types |= _of_aggregations(one.inner, source, f"{name}.{range_name(bounds)}.")
+        # By the bounds that are numbers, even where the range has a key of its own.
+        bounds = (wanted.get(end) for end in ("from", "to"))
+        ends = (float(bound) if isinstance(bound, int | float) else None for bound in bounds)
+        place = f"{name}.{'-'.join(number_name(end) for end in ends)}"
+        types |= _of_aggregations(one.inner, source, f"{place}.") if one.inner else {place: "long"}
     return types
 
 

@@ -7,11 +7,13 @@ where it is a whole-number type, a number without a fraction is written as ``1``
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
+from scheduler.java_numbers import java_double
 from scheduler.transforms.body import (
     NEWEST,
     SINGLE_VALUES,
@@ -25,6 +27,14 @@ WHOLE_NUMBERS = frozenset({"long", "integer", "short", "byte", "unsigned_long"})
 NUMBERS = WHOLE_NUMBERS | {"double", "float", "half_float", "scaled_float"}
 DATES = frozenset({"date", "date_nanos"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# The calendar repeats itself after so long; a datetime holds years 1 to 9999.
+_CYCLE_YEARS = 400
+_CYCLE = timedelta(days=146_097) // timedelta(milliseconds=1)
+_FIRST = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+# What natively is left out of a document, if its name begins so: it is computed for others to use.
+_INTERNAL = "_"
+# The fraction that a whole number prints with, at the end of a range's key or before the dash in it.
+_NO_FRACTION = re.compile(r"\.0(?=-|$)")
 # Marks a field that a native transform leaves out, as distinct from null, which it writes.
 _ABSENT = object()
 
@@ -37,24 +47,33 @@ def document_of(body: TransformBody, bucket: Mapping[str, Any], types: Mapping[s
         return newest
     document: dict[str, Any] = {}
     for group in body.grouping.groups:
-        value = _group_value(group, bucket["key"][group.name], types.get(group.name), body.settings)
-        _set(document, group.name, value)
+        if group.name[0] != _INTERNAL:
+            value = _group_value(group, bucket["key"][group.name], types.get(group.name), body.settings)
+            _set(document, group.name, value)
     for name, value in _values(body.grouping.aggregations, bucket, types, ""):
-        _set(document, name, value)
+        if name[0] != _INTERNAL:
+            _set(document, name, value)
     return document
 
 
 @lru_cache(maxsize=4096)  # many groups share a bucket
 def iso_milliseconds(milliseconds: float) -> str:
     """``2026-11-25T02:05:40.000Z``, as a native transform writes a group key that is a date."""
-    moment = _EPOCH + timedelta(milliseconds=milliseconds)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    cycles = 0
+    try:
+        moment = _EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        cycles = (int(milliseconds) - _FIRST) // _CYCLE
+        moment = _EPOCH + timedelta(milliseconds=int(milliseconds) - cycles * _CYCLE)
+    year = moment.year + cycles * _CYCLE_YEARS
+    years = f"+{year}" if year > MAXYEAR else f"{year:05d}" if year < 0 else f"{year:04d}"
+    return f"{years}-{moment:%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
 
 
 def _group_value(group: GroupSource, value: Any, kind: str | None, settings: RunSettings) -> Any:
     if value is None or isinstance(value, bool | str):
         return value
-    if group.kind == "date_histogram" or kind in DATES:
+    if kind in DATES:
         return value if settings.dates_as_epoch_millis else iso_milliseconds(value)
     if group.kind == "histogram":
         return _number(float(value), kind)
@@ -66,8 +85,8 @@ def _values(
 ) -> Iterator[tuple[str, Any]]:
     for aggregation in aggregations:
         name = aggregation.name
-        if name in bucket:
-            value = _value(aggregation, bucket[name], types, prefix + name)
+        if aggregation.asked_as in bucket:
+            value = _value(aggregation, bucket[aggregation.asked_as], types, prefix + name)
             if value is not _ABSENT:
                 yield name, value
 
@@ -143,34 +162,26 @@ def number_name(value: float | None) -> str:
     """A number as part of a field name: ``50``, ``99_9``; no bound is ``*``."""
     if value is None:
         return "*"
-    return str(int(value)) if value.is_integer() else str(value).replace(".", "_")
+    whole = value.is_integer() and abs(value) < 2**63
+    return str(int(value)) if whole else java_double(value).replace(".", "_")
 
 
-def range_name(bounds: Mapping[str, Any]) -> str:
-    """What a range is called in the document: its own key without dots, or ``from-to``."""
-    if "key" in bounds:
-        return str(bounds["key"]).replace(".", "_")
-    lower, upper = bounds.get("from"), bounds.get("to")
-    ends = (None if end is None else float(end) for end in (lower, upper))
-    return "-".join(number_name(end) for end in ends)
+@lru_cache(maxsize=1024)  # each document has the same ones
+def range_name(key: str) -> str:
+    """What a range is called in the document: its key without dots (``1.0-10.5`` -> ``1-10_5``)."""
+    return _NO_FRACTION.sub("", key).replace(".", "_")
 
 
 def _ranges(aggregation: Aggregation, buckets: Any) -> dict[str, int | dict[str, Any]]:
     # The answer always has a key; the engine's own looks like 1.0-10.5.
     pairs = buckets.items() if isinstance(buckets, dict) else ((one["key"], one) for one in buckets)
-    result = {}
-    for key, bucket in pairs:
-        if key in aggregation.named_ranges:
-            name = key.replace(".", "_")
-        else:
-            name = range_name({end: bucket.get(end) for end in ("from", "to")})
-        # Natively what is inside a range finds no type, so that its numbers are written as 1.0.
-        result[name] = _bucket(aggregation, bucket, {}, name)
-    return result
+    # Natively what is inside a range finds no type, so that its numbers are written as 1.0.
+    return {range_name(key): _bucket(aggregation, bucket, {}, "") for key, bucket in pairs}
 
 
 def _term_key(bucket: Mapping[str, Any]) -> str:
-    return str(bucket.get("key_as_string", bucket["key"]))
+    key = bucket.get("key_as_string", bucket["key"])
+    return java_double(key) if isinstance(key, float) else str(key)
 
 
 def metric_fields(aggregation: Aggregation) -> list[str]:

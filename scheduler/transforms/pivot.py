@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from scheduler.transforms.body import Grouping, GroupSource, TransformBody
+from scheduler.transforms.body import GroupSource, TransformBody
 
 Key = Mapping[str, Any]
 # The name of the one aggregation in each search of ours.
@@ -18,22 +18,30 @@ GROUPS = "groups"
 CHANGED = "changed."
 
 
-def ordered_sources(grouping: Grouping) -> list[GroupSource]:
+def ordered_sources(body: TransformBody) -> list[GroupSource]:
     """Dates first, then numbers, then terms: so a page holds neighbours in time.
 
-    Elasticsearch orders them so too, and thereby the rows of a preview; among the terms, by the place that
-    Java's HashMap gives their names. The keys of ``latest`` stay as they are listed.
+    Elasticsearch orders them so too, and thereby the rows of a preview; of one kind it has fields first, then
+    runtime fields, then scripts, and these by the place that Java's HashMap gives their names. The keys of
+    ``latest`` stay as they are listed.
     """
+    grouping = body.grouping
     if not grouping.aggregations:
         return list(grouping.groups)
     rank = {"date_histogram": 0, "histogram": 1, "terms": 2}
-    return sorted(grouping.groups, key=lambda group: (rank[group.kind], _hash_place(group.name), group.name))
+
+    def place(group: GroupSource) -> tuple[int, int, int]:
+        made = 2 if group.field is None else 1 if group.field in body.runtime_mappings else 0
+        return rank[group.kind], made, _hash_place(group.name)
+
+    return sorted(grouping.groups, key=place)
 
 
 def _hash_place(name: str) -> int:
     code = 0
-    for unit in name.encode("utf-16-be")[1::2]:
-        code = (31 * code + unit) & 0xFFFFFFFF
+    units = name.encode("utf-16-be")
+    for high, low in zip(units[::2], units[1::2], strict=True):
+        code = (31 * code + 256 * high + low) & 0xFFFFFFFF
     return (code ^ (code >> 16)) & 15
 
 
@@ -63,7 +71,7 @@ def groups_search(
         within: further filters on the documents.
         tell_changed: whether to compute the greatest sync field of each group besides.
     """
-    sources = ordered_sources(body.grouping)
+    sources = ordered_sources(body)
     composite: dict[str, Any] = {
         "size": size,
         "sources": [{group.name: {group.kind: dict(group.specification)}} for group in sources],

@@ -110,7 +110,7 @@ class Source:
 
     def _leading(self) -> GroupSource | None:
         """The date by which the groups are ordered, if buckets of it can be told from its values."""
-        leading = ordered_sources(self._body.grouping)[0]
+        leading = ordered_sources(self._body)[0]
         told = leading.kind == "date_histogram" and leading.field is not None and not leading.missing_bucket
         even = "fixed_interval" in leading.specification and "time_zone" not in leading.specification
         return leading if told and even and self._body.latest is None else None

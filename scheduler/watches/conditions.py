@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from scheduler.java_numbers import java_double
 from scheduler.watches.dates import date_math
 from scheduler.watches.instants import java_text, parse_instant
 from scheduler.watches.paths import value_at
@@ -110,26 +111,6 @@ def java_string(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(java_string(item) for item in value) + "]"
     return str(value)
-
-
-def java_double(value: float) -> str:
-    """As ``Double.toString`` prints it: decimal from 0.001 to below ten million, else with an exponent."""
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "Infinity" if value > 0 else "-Infinity"
-    if value == 0 or 1e-3 <= abs(value) < 1e7:
-        return repr(value) if "e" not in repr(value) else f"{value:f}"
-    digits = repr(value) if "e" in repr(value) else f"{value!r}e0"
-    mantissa, _, exponent = digits.partition("e")
-    sign = "-" if mantissa.startswith("-") else ""
-    whole, _, decimals = mantissa.lstrip("-").partition(".")
-    significant = (whole + decimals).lstrip("0")
-    power = int(exponent) + len(whole) - 1
-    if whole.strip("0") == "":
-        power -= len(whole + decimals) - len(significant)
-    significant = significant.rstrip("0") or "0"
-    return f"{sign}{significant[0]}.{significant[1:] or '0'}E{power}"
 
 
 def _order(left: Any, right: Any) -> int:

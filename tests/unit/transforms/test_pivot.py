@@ -22,7 +22,7 @@ BODY = parse_body(
         },
     },
 )
-SOURCES = ordered_sources(BODY.grouping)
+SOURCES = ordered_sources(BODY)
 
 
 def filters(keys: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from scheduler.watches.conditions import array_compare_met, compare_met, java_double
+from scheduler.java_numbers import java_double
+from scheduler.watches.conditions import array_compare_met, compare_met
 from scheduler.watches.paths import extracted, value_at
 
 NOW = datetime(2025, 1, 1, 12, tzinfo=UTC)

@@ -1,0 +1,65 @@
+"""Under which names aggregations are asked for. Pure.
+
+An answer holds what was asked for beside keys of its own, so that an aggregation named ``doc_count`` or
+``key`` hides them. Elasticsearch's transforms never see an answer as JSON and take such names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+# The keys of buckets of the kinds that hold others, and of the composite's.
+_TAKEN = frozenset(
+    {
+        "key",
+        "key_as_string",
+        "doc_count",
+        "doc_count_error_upper_bound",
+        "from",
+        "from_as_string",
+        "to",
+        "to_as_string",
+        "meta",
+    }
+)
+_SUFFIX = " (asked)"
+
+
+def asked_name(name: str) -> str:
+    """The name of an aggregation in a search."""
+    return name + _SUFFIX if name in _TAKEN else name
+
+
+def asked(request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Aggregations as they are asked for, with the paths that name them."""
+    return {asked_name(name): _asked(value) for name, value in request.items()}
+
+
+def _asked(aggregation: Any) -> Any:
+    if not isinstance(aggregation, Mapping):
+        return aggregation
+    content = dict(aggregation)
+    for kind, value in aggregation.items():
+        if kind in ("aggs", "aggregations"):
+            content[kind] = asked(value)
+        elif kind in ("bucket_script", "bucket_selector") and "buckets_path" in value:
+            content[kind] = {**value, "buckets_path": _paths(value["buckets_path"])}
+    return content
+
+
+def _paths(paths: Any) -> Any:
+    if isinstance(paths, str):
+        return ">".join(_step(step) for step in paths.split(">"))
+    if isinstance(paths, Mapping):
+        return {name: _paths(path) for name, path in paths.items()}
+    return [_paths(path) for path in paths] if isinstance(paths, list) else paths
+
+
+def _step(step: str) -> str:
+    """One part of a path: an aggregation's name, and what of it (``key.value``, ``key['a']``)."""
+    for name in _TAKEN:
+        rest = step.removeprefix(name)
+        if rest != step and rest[:1] in ("", ".", "["):
+            return asked_name(name) + rest
+    return step

@@ -1,0 +1,220 @@
+"""Guards names, keys and deduced types as Elasticsearch 8.10.4 wrote them; the answers are made here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from scheduler.transforms.body import TransformBody, parse_body
+from scheduler.transforms.deduction import deduced_types
+from scheduler.transforms.documents import document_of, iso_milliseconds
+from scheduler.transforms.pivot import groups_search, ordered_sources
+
+
+def body_of(
+    groups: Mapping[str, Any] | None = None, *, settings: Mapping[str, Any] | None = None, **aggregations: Any
+) -> TransformBody:
+    pivot = {
+        "group_by": groups or {"key": {"terms": {"field": "section"}}},
+        "aggregations": aggregations or {"n": {"value_count": {"field": "bytes"}}},
+    }
+    content = {"source": {"index": "raw"}, "dest": {"index": "summary"}, "pivot": pivot}
+    return parse_body("example", content | ({"settings": settings} if settings else {}))
+
+
+def value_of(aggregation: dict[str, Any], answer: Any) -> Any:
+    """What a document has of one answer."""
+    bucket = {"key": {"key": "/"}, "doc_count": 1, "x": answer}
+    return document_of(body_of(x=aggregation), bucket, {})["x"]
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("*-1.0", "*-1"),
+        ("1.0-10.5", "1-10_5"),
+        ("-1.5-*", "-1_5-*"),
+        ("*--0.0", "*--0"),
+        ("*-1.0E7", "*-1_0E7"),
+        ("1.0E-4-1.2345678E7", "1_0E-4-1_2345678E7"),
+        ("1970-01-01T00:00:00.000Z-*", "1970-01-01T00:00:00_000Z-*"),
+        ("*-true", "*-true"),
+        ("slow.x", "slow_x"),
+        ("b.0.0", "b_0"),
+        ("a.00", "a_00"),
+        ("x.0-y", "x-y"),
+    ],
+)
+def test_ranges_are_named_by_their_keys(key: str, name: str) -> None:
+    aggregation = {"range": {"field": "f", "ranges": [{"to": 1}]}}
+
+    assert value_of(aggregation, {"buckets": [{"key": key, "doc_count": 3}]}) == {name: 3}
+    assert value_of(aggregation, {"buckets": {key: {"doc_count": 3}}}) == {name: 3}
+
+
+def test_terms_that_are_fractions_are_named_as_java_prints_them() -> None:
+    buckets = [{"key": key, "doc_count": 1} for key in (1e21, 0.0001, 2.5)]
+
+    assert value_of({"terms": {"field": "f"}}, {"buckets": buckets}) == {"1.0E21": 1, "1.0E-4": 1, "2.5": 1}
+
+
+def test_percents_are_named_as_java_prints_them() -> None:
+    values = {"0.0001": 1.0, "50.0": 2.0, "99.9": 3.0}
+
+    assert value_of({"percentiles": {"field": "f"}}, {"values": values}) == {
+        "1_0E-4": 1.0,
+        "50": 2.0,
+        "99_9": 3.0,
+    }
+
+
+def test_names_of_an_underscore_are_computed_and_left_out() -> None:
+    """Natively they are left out of the document, and for others to use; inside others they are written."""
+    inner = {"filter": {"match_all": {}}, "aggs": {"_a": {"sum": {"field": "bytes"}}}}
+    body = body_of(
+        {"_key": {"terms": {"field": "section"}}, "day": {"terms": {"field": "day"}}},
+        _hidden={"sum": {"field": "bytes"}},
+        shown=inner,
+        twice={"bucket_script": {"buckets_path": {"h": "_hidden"}, "script": "params.h * 2"}},
+    )
+    bucket = {
+        "key": {"_key": "/", "day": "monday"},
+        "doc_count": 1,
+        "_hidden": {"value": 3.0},
+        "shown": {"doc_count": 1, "_a": {"value": 3.0}},
+        "twice": {"value": 6.0},
+    }
+    assert document_of(body, bucket, {}) == {"day": "monday", "shown": {"_a": 3.0}, "twice": 6.0}
+
+
+def test_an_aggregation_may_have_the_name_of_what_an_answer_has_anyhow() -> None:
+    body = body_of(
+        doc_count={"sum": {"field": "bytes"}},
+        part={"filter": {"match_all": {}}, "aggs": {"key": {"max": {"field": "bytes"}}}},
+        ratio={
+            "bucket_script": {
+                "buckets_path": {"a": "doc_count.value", "b": "part>key", "c": "_count"},
+                "script": "params.a / params.b",
+            }
+        },
+    )
+    asked = groups_search(body, size=10)["aggregations"]["groups"]["aggregations"]
+    total, part, ratio = asked
+    (inner,) = asked[part]["aggs"]
+
+    assert total != "doc_count"
+    assert inner != "key"
+    assert asked[ratio]["bucket_script"]["buckets_path"] == {
+        "a": f"{total}.value",
+        "b": f"part>{inner}",
+        "c": "_count",
+    }
+    bucket = {
+        "key": {"key": "/"},
+        "doc_count": 7,
+        total: {"value": 3.0},
+        part: {"doc_count": 7, inner: {"value": 2.0}},
+        ratio: {"value": 1.5},
+    }
+    assert document_of(body, bucket, {}) == {"key": "/", "doc_count": 3.0, "part": {"key": 2.0}, "ratio": 1.5}
+
+
+def test_a_date_is_written_as_one_only_where_the_destination_has_dates() -> None:
+    body = body_of({"day": {"date_histogram": {"field": "@timestamp", "fixed_interval": "1d"}}})
+    bucket = {"key": {"day": 86_400_000}, "doc_count": 1, "n": {"value": 1}}
+
+    assert document_of(body, bucket, {"day": "date"})["day"] == "1970-01-02T00:00:00.000Z"
+    assert document_of(body, bucket, {"day": "long"})["day"] == 86_400_000
+    assert document_of(body, bucket, {})["day"] == 86_400_000
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"),
+    [
+        (-1, "1969-12-31T23:59:59.999Z"),
+        (-62_135_596_800_000, "0001-01-01T00:00:00.000Z"),
+        (-62_135_596_800_001, "0000-12-31T23:59:59.999Z"),
+        (-62_198_755_200_000, "-0001-01-01T00:00:00.000Z"),
+        (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+        (253_402_300_800_000, "+10000-01-01T00:00:00.000Z"),
+        (8_640_000_000_000_000, "+275760-09-13T00:00:00.000Z"),
+    ],
+)
+def test_dates_before_and_after_four_digits(milliseconds: int, text: str) -> None:
+    assert iso_milliseconds(milliseconds) == text
+
+
+SOURCE = {
+    "section": "keyword",
+    "t": "date",
+    "bytes": "long",
+    "scaled": "scaled_float",
+    "const": "constant_keyword",
+}
+
+
+@pytest.mark.parametrize(
+    ("group", "types"),
+    [
+        ({"terms": {"field": "const"}}, {"key": "keyword"}),
+        ({"terms": {"field": "nothing"}}, {"key": "keyword"}),
+        ({"date_histogram": {"field": "nothing", "fixed_interval": "1d"}}, {"key": "keyword"}),
+        ({"date_histogram": {"field": "bytes", "fixed_interval": "1d"}}, {"key": "long"}),
+        ({"terms": {"script": {"source": "1"}}}, {}),
+        ({"histogram": {"script": {"source": "1"}, "interval": 5}}, {}),
+    ],
+)
+def test_deduced_types_of_groups(group: dict[str, Any], types: dict[str, str]) -> None:
+    assert deduced_types(body_of({"key": group}).grouping, SOURCE) == types | {"n": "long"}
+
+
+@pytest.mark.parametrize(
+    ("aggregation", "types"),
+    [
+        ({"min": {"field": "scaled"}}, {"x": "float"}),
+        ({"min": {"field": "nothing"}}, {}),
+        ({"missing": {"field": "t"}}, {"x": "long"}),
+        ({"missing": {"field": "t"}, "aggs": {"y": {"sum": {"field": "bytes"}}}}, {"x": "long"}),
+        ({"filter": {"match_all": {}}, "aggs": {"y": {"max": {"field": "t"}}}}, {"x.y": "date"}),
+        (
+            {"range": {"field": "bytes", "ranges": [{"to": 1e19, "key": "k"}, {"from": 1e7}, {"to": "7"}]}},
+            {"x.*-1_0E19": "long", "x.10000000-*": "long", "x.*-*": "long"},
+        ),
+        (
+            {
+                "range": {"field": "bytes", "ranges": [{"from": -1.5, "key": "k"}]},
+                "aggs": {"y": {"avg": {"field": "t"}}},
+            },
+            {"x.-1_5-*.y": "double"},
+        ),
+    ],
+)
+def test_deduced_types_of_aggregations(aggregation: dict[str, Any], types: dict[str, str]) -> None:
+    found = deduced_types(body_of(x=aggregation).grouping, SOURCE)
+
+    assert found == types | {"key": "keyword"}
+
+
+def test_groups_are_ordered_by_kind_then_by_what_makes_their_values_then_by_javas_hash() -> None:
+    groups = {
+        "日本": {"terms": {"field": "a"}},
+        "script": {"terms": {"script": {"source": "1"}}},
+        "t": {"terms": {"field": "b"}},
+        "x": {"terms": {"field": "c"}},
+        "section": {"terms": {"field": "d"}},
+        "made": {"terms": {"field": "made"}},
+        "number": {"histogram": {"field": "e", "interval": 1}},
+        "when": {"date_histogram": {"field": "f", "fixed_interval": "1d"}},
+    }
+    content = {
+        "source": {"index": "raw", "runtime_mappings": {"made": {"type": "keyword"}}},
+        "dest": {"index": "summary"},
+        "pivot": {"group_by": groups, "aggregations": {"n": {"value_count": {"field": "f"}}}},
+    }
+    body = parse_body("example", content, runtime_fields=True)
+
+    assert [source.name for source in ordered_sources(body)] == [
+        "when", "number", "t", "x", "section", "日本", "made", "script",
+    ]  # fmt: skip
