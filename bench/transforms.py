@@ -1,16 +1,22 @@
-"""Measures the executor of transforms on a running engine; run by hand, in a namespace of its own.
+"""Measures the executor of transforms on a running engine; run by hand, in namespaces of its own.
 
     python bench/transforms.py --url http://127.0.0.1:9200 --lines 1000000
+    python bench/transforms.py --url http://127.0.0.1:9200 --lines 1000000 10000000 --catch-ups 0
 
-prints how long the first checkpoint over all lines takes, compared with the bare composite searches alone,
-and what a checkpoint with new lines costs once all are summarised. Run it with 1 and 10 million lines to see
-that the cost of a checkpoint depends on what changed, not on how much there is.
+The first prints how long the first checkpoint of `sections` over all lines takes, beside the bare composite
+searches alone, in turns, each answer computed anew; and then what a checkpoint with new lines costs. The
+second measures such a checkpoint on much and on more data in turns: its cost depends on what changed, not on
+how much there is.
+
+To send the lines takes longest: `--keep bench` keeps them for another run, in namespaces bench1000000 and so
+on, and `--remove bench` removes them.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import statistics
 import sys
@@ -25,8 +31,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from engine.client import Engine
 from engine.connection import Connection
+from engine.errors import NotFound
 from provisioning.settings import EngineSettings, Settings
-from scheduler.transforms.body import parse_body
+from scheduler.transforms.body import TransformBody, parse_body
 from scheduler.transforms.pivot import GROUPS, groups_search
 from scheduler.transforms.runner import TransformRunner
 from scheduler.transforms.store import TransformStore
@@ -36,6 +43,7 @@ from tests.node.summaries import install_summaries
 LINES_A_SECOND = 400
 SECTIONS = [f"/section{number}" for number in range(40)]
 BATCH = 5000
+PAGE_SIZES = (1000, 10_000)
 
 
 def document(chance: random.Random, time: datetime, ingested: datetime) -> dict[str, Any]:
@@ -84,9 +92,24 @@ def fill(engine: Engine, settings: Settings, lines: int) -> datetime:
     return begin + timedelta(seconds=lines / LINES_A_SECOND)
 
 
-def bare_searches(engine: Engine, body: Any, upper: int, size: int) -> tuple[float, int]:
+def prepare(engine: Engine, settings: Settings, lines: int) -> None:
+    """Have so many lines in a namespace; those that an earlier run kept stay."""
+    try:
+        if int(engine.request("GET", f"/{settings.names.raw}/_count")["count"]) >= lines:
+            return
+        remove_namespace(engine, settings.namespace)  # an earlier run was stopped
+    except NotFound:
+        pass
+    install_summaries(engine, settings)
+    began = time.perf_counter()
+    fill(engine, settings, lines)
+    print(f"{lines:,} lines indexed in {time.perf_counter() - began:.0f} s")
+
+
+def bare_searches(engine: Engine, body: TransformBody, size: int) -> tuple[float, int]:
     """The seconds and groups of composite searches one after the other, with nothing done about the
     answers."""
+    upper = milliseconds(engine)
     began = time.perf_counter()
     groups, after = 0, None
     while True:
@@ -101,70 +124,129 @@ def bare_searches(engine: Engine, body: Any, upper: int, size: int) -> tuple[flo
             return time.perf_counter() - began, groups
 
 
+def milliseconds(engine: Engine) -> int:
+    return int(engine.now().timestamp() * 1000)
+
+
 def drain(runner: TransformRunner, engine: Engine) -> float:
+    """The seconds until a checkpoint is complete."""
     began = time.perf_counter()
-    now = int(engine.now().timestamp() * 1000)
+    now = milliseconds(engine)
     while runner.step(now):
         pass
     return time.perf_counter() - began
 
 
+class Installation:
+    """One namespace with its lines, and a runner for each of its transforms."""
+
+    def __init__(self, engine: Engine, namespace: str, lines: int, threads: ThreadPoolExecutor) -> None:
+        self.lines = lines
+        self._engine = engine
+        self._settings = Settings(namespace=namespace, engine=EngineSettings(url=engine.url))
+        prepare(engine, self._settings, lines)
+        self._threads = threads
+        self._store = TransformStore(engine, self._settings.names)
+        self._bodies = {one.identifier: one.body for one in self._store.definitions()}
+        self._runners: dict[str, TransformRunner] = {}
+
+    def _identifier(self, stem: str) -> str:
+        return f"{self._settings.names.of(stem)}-000001"
+
+    def catch_up(self, stem: str, size: int) -> tuple[float, float, int]:
+        """The seconds of the bare searches and of a first checkpoint in pages of a size, and the groups."""
+        identifier = f"{self._identifier(stem)}-{uuid.uuid4().hex[:8]}"
+        content = self._bodies[self._identifier(stem)]
+        index = next(iter(self._engine.request("GET", f"/{content['dest']['index']}").values()))
+        # Into a new index: to overwrite documents takes longer than to write them.
+        self._engine.request("PUT", f"/{identifier}", body={"mappings": index["mappings"]})
+        destination = {**content["dest"], "index": identifier}
+        page = {"max_page_search_size": size}
+        body = parse_body(identifier, {**content, "dest": destination, "settings": page})
+        try:
+            bare, groups = bare_searches(self._engine, body, size)
+            runner = TransformRunner(self._engine, self._store, body, self._threads)
+            taken = drain(runner, self._engine)
+            if runner.state.statistics.documents_indexed != groups:
+                raise RuntimeError(f"{runner.state.statistics.documents_indexed} of {groups} groups written")
+            return bare, taken, groups
+        finally:
+            self._store.forget(identifier)
+            self._engine.request("DELETE", f"/{identifier}")
+
+    def begin(self, stem: str) -> None:
+        """Summarise what there is."""
+        body = parse_body(self._identifier(stem), self._bodies[self._identifier(stem)])
+        self._runners[stem] = TransformRunner(self._engine, self._store, body, self._threads)
+        first = self._runners[stem].state.upper is None
+        taken = drain(self._runners[stem], self._engine)
+        if first:
+            print(f"{stem}: first checkpoint {taken:.2f} s, {self.lines / taken:,.0f} lines/s")
+
+    def checkpoint(self, stem: str, chance: random.Random) -> float:
+        """The seconds of a checkpoint with new lines."""
+        now = self._engine.now()
+        send(self._engine, self._settings, [document(chance, now, now) for _ in range(LINES_A_SECOND)])
+        self._engine.request("POST", f"/{self._settings.names.raw}/_refresh")
+        return drain(self._runners[stem], self._engine)
+
+
+def measure_catch_up(installation: Installation, rounds: int) -> None:
+    for size in PAGE_SIZES:
+        installation.catch_up("sections", size)  # to warm both up
+        taken = [installation.catch_up("sections", size) for _ in range(rounds)]
+        bare, ours, groups = zip(*taken, strict=True)
+        print(f"sections: {groups[0]:,} groups of {installation.lines:,} lines in pages of {size:,}:")
+        for what, seconds in (("bare searches", bare), ("first checkpoint", ours)):
+            median = statistics.median(seconds)
+            told = ", ".join(f"{one:.2f}" for one in seconds)
+            print(f"  {what}: median {median:.2f} s ({told}), {installation.lines / median:,.0f} lines/s")
+        print(f"  {statistics.median(ours) / statistics.median(bare):.2f} x of the bare searches")
+
+
+def measure_checkpoints(installations: list[Installation], rounds: int) -> None:
+    chance = random.Random(7)
+    for stem in ("sections", "traffic"):
+        for one in installations:
+            one.begin(stem)
+            one.checkpoint(stem, chance)
+        costs = [[one.checkpoint(stem, chance) for one in installations] for _ in range(rounds)]
+        medians = []
+        for one, seconds in zip(installations, zip(*costs, strict=True), strict=True):
+            medians.append(statistics.median(seconds))
+            print(
+                f"{stem}: a checkpoint with {LINES_A_SECOND} new lines, {one.lines:,} there: median "
+                f"{medians[-1] * 1000:.0f} ms, most {max(seconds) * 1000:.0f} ms"
+            )
+        if len(medians) > 1:
+            print(f"{stem}: {max(medians) / min(medians):.2f} x of one another")
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     arguments.add_argument("--url", default="http://127.0.0.1:9200")
-    arguments.add_argument("--lines", type=int, default=1_000_000)
-    arguments.add_argument("--no-bare", dest="bare", action="store_false", help="leave the comparison out")
+    arguments.add_argument("--lines", type=int, nargs="+", default=[1_000_000])
+    arguments.add_argument("--catch-ups", type=int, default=5, help="first checkpoints over the fewest lines")
     arguments.add_argument("--rounds", type=int, default=15, help="checkpoints with new lines")
+    arguments.add_argument("--keep", metavar="NAME", help="keep the lines, or use those that were kept")
+    arguments.add_argument("--remove", metavar="NAME", help="remove what was kept, and do nothing else")
     given = arguments.parse_args()
-    namespace = f"bench{uuid.uuid4().hex[:8]}"
-    settings = Settings(namespace=namespace, engine=EngineSettings(url=given.url))
+    name = given.keep or given.remove or f"bench{uuid.uuid4().hex[:8]}x"
+    sizes = sorted(given.lines)
     engine = Engine(Connection(given.url, request_timeout_seconds=300))
     threads = ThreadPoolExecutor(2)
     try:
-        install_summaries(engine, settings)
-        began = time.perf_counter()
-        fill(engine, settings, given.lines)
-        print(f"{given.lines:,} lines indexed in {time.perf_counter() - began:.0f} s")
-        store = TransformStore(engine, settings.names)
-        bodies = {one.identifier: one.body for one in store.definitions()}
-        for stem, sizes in (("sections", (1000, 10_000)), ("traffic", (500,))):
-            identifier = f"{settings.names.of(stem)}-000001"
-            for size in sizes if given.bare else ():
-                # Each into a new index: to overwrite documents takes longer than to write them.
-                content = {
-                    **bodies[identifier],
-                    "dest": {**bodies[identifier]["dest"], "index": f"{identifier}-{size}"},
-                    "settings": {"max_page_search_size": size},
-                }
-                body = parse_body(identifier, content)
-                seconds, groups = bare_searches(engine, body, int(engine.now().timestamp() * 1000), size)
-                rate = given.lines / seconds
-                told = f"bare pages of {size} take {seconds:.2f} s, {rate:,.0f} lines/s"
-                print(f"{stem}: {groups:,} groups; {told}")
-                store.forget(identifier)
-                taken = drain(TransformRunner(engine, store, body, threads), engine)
-                print(
-                    f"{stem}: first checkpoint in such pages {taken:.2f} s, {taken / seconds:.2f} x of that"
-                )
-            store.forget(identifier)
-            body = parse_body(identifier, bodies[identifier])
-            first = TransformRunner(engine, store, body, threads)
-            taken = drain(first, engine)
-            print(f"{stem}: first checkpoint {taken:.2f} s, {given.lines / taken:,.0f} lines/s")
-            costs = []
-            chance = random.Random(7)
-            for _ in range(given.rounds):
-                now = engine.now()
-                send(engine, settings, [document(chance, now, now) for _ in range(LINES_A_SECOND)])
-                engine.request("POST", f"/{settings.names.raw}/_refresh")
-                costs.append(drain(first, engine))
-            print(
-                f"{stem}: a checkpoint with {LINES_A_SECOND} new lines: median "
-                f"{statistics.median(costs) * 1000:.0f} ms, most {max(costs) * 1000:.0f} ms"
-            )
+        if not given.remove:
+            installations = [Installation(engine, f"{name}{lines}", lines, threads) for lines in sizes]
+            print(f"load average {os.getloadavg()[0]:.1f}")
+            if given.catch_ups:
+                measure_catch_up(installations[0], given.catch_ups)
+            if given.rounds:
+                measure_checkpoints(installations, given.rounds)
     finally:
         threads.shutdown()
-        remove_namespace(engine, namespace)
+        for lines in () if given.keep else sizes:
+            remove_namespace(engine, f"{name}{lines}")
 
 
 if __name__ == "__main__":

@@ -175,6 +175,8 @@ def range_name(key: str) -> str:
 def _ranges(aggregation: Aggregation, buckets: Any) -> dict[str, int | dict[str, Any]]:
     # The answer always has a key; the engine's own looks like 1.0-10.5.
     pairs = buckets.items() if isinstance(buckets, dict) else ((one["key"], one) for one in buckets)
+    if not aggregation.inner:
+        return {range_name(key): bucket["doc_count"] for key, bucket in pairs}
     # Natively what is inside a range finds no type, so that its numbers are written as 1.0.
     return {range_name(key): _bucket(aggregation, bucket, {}, "") for key, bucket in pairs}
 
@@ -200,8 +202,14 @@ def _top_metrics(aggregation: Aggregation, answer: Mapping[str, Any]) -> dict[st
 
 def _set(document: dict[str, Any], name: str, value: Any) -> None:
     """Set a dotted name, making the objects on the way."""
-    *path, last = name.split(".")
+    path, last = _path(name)
     place = document
     for part in path:
         place = place.setdefault(part, {})
     place[last] = value
+
+
+@lru_cache(maxsize=1024)  # each document has the same ones
+def _path(name: str) -> tuple[tuple[str, ...], str]:
+    *path, last = name.split(".")
+    return tuple(path), last

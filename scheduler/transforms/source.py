@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -95,18 +96,16 @@ class Source:
 
     def _ask_extent(self, upper: int | None, lower: int | None) -> Extent:
         leading = self._leading()
-        dates: dict[str, Any] = {}
-        if leading is not None:
-            dates = {name: {name: {"field": leading.field}} for name in ("min", "max")}
-        answer = self._search(
-            search(self._body, [], lower=lower, upper=upper, aggregations=dates) | {"track_total_hits": True}
-        )
-        found = answer.get("aggregations", {})
-        first, last = (found.get(name, {}).get("value") for name in ("min", "max"))
-        total = int(answer["hits"]["total"]["value"])
-        if leading is None or first is None or last is None:
+        request = search(self._body, [], lower=lower, upper=upper, aggregations={})
+        asked = [request | {"track_total_hits": True}]
+        if leading is not None and leading.field is not None:
+            asked += [_outermost(request, leading.field, order) for order in ("asc", "desc")]
+        counted, *ends = (self._answered(one) for one in self._ask(asked))
+        first, last = (_dates(end["hits"]["hits"]) for end in ends) if ends else ([], [])
+        total = int(counted["hits"]["total"]["value"])
+        if not first or not last:
             return Extent(total, None, None)
-        return Extent(total, int(first), int(last))
+        return Extent(total, min(first), max(last))
 
     def _leading(self) -> GroupSource | None:
         """The date by which the groups are ordered, if buckets of it can be told from its values."""
@@ -240,24 +239,48 @@ class Source:
 
     def _search(self, request: Mapping[str, Any], *, smaller_may_do: bool = False) -> Any:
         """Run a search; None where a smaller page may succeed."""
-        indices = ",".join(self._body.indices)
+        return self._answered(self._ask([request])[0], smaller_may_do=smaller_may_do)
+
+    def _ask(self, requests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         header = {
-            "index": indices,
+            "index": ",".join(self._body.indices),
             # Counts and groups must come from the same copies of the shards, and from all of them: the
             # reasons are in checkpoint.py.
             "preference": f"httpmon-{self._body.identifier}",
             "allow_partial_search_results": False,
+            # No search is asked twice: answers would only push those of others out.
+            "request_cache": False,
         }
-        answer = self._engine.msearch([(header, request)])[0]
+        return self._engine.msearch([(header, request) for request in requests])
+
+    def _answered(self, answer: dict[str, Any], *, smaller_may_do: bool = False) -> Any:
         what = f"transform {self._body.identifier}: search"
         if "error" in answer:
             told = json.dumps(answer["error"])
             if smaller_may_do and any(one in told for one in _TOO_LARGE):
                 return None
             if answer["error"].get("type") == "index_not_found_exception":
-                raise SourceMissing(f"{what}: there is no index {indices} yet")
+                raise SourceMissing(f"{what}: there is no index {','.join(self._body.indices)} yet")
         raise_for_error(what, answer, where=self._engine.url)
         return answer
+
+
+def _outermost(request: Mapping[str, Any], field: str, order: str) -> dict[str, Any]:
+    """Ask for the document with the first or last date.
+
+    Of an index of dates a sorted search reads a few entries, where ``min`` and ``max`` read every document.
+    """
+    # As plain dates: of two indices one can hold nanoseconds.
+    sort = {field: {"order": order, "numeric_type": "date", "unmapped_type": "date"}}
+    dates = [{"field": field, "format": "epoch_millis"}]
+    return {**request, "size": 1, "_source": False, "sort": [sort], "docvalue_fields": dates}
+
+
+def _dates(hits: Sequence[Mapping[str, Any]]) -> list[int]:
+    """The dates of documents, in whole milliseconds; those with nanoseconds have them as a fraction."""
+    return [
+        math.floor(float(date)) for hit in hits for dates in hit.get("fields", {}).values() for date in dates
+    ]
 
 
 def _between(leading: GroupSource, start: int, end: int) -> dict[str, Any]:
