@@ -38,6 +38,7 @@ def run_shipper(
     from provisioning.settings import duration_seconds
     from shipping.delivery import Counts
     from shipping.follow import Follower, FollowOptions
+    from shipping.limits import open_files_allowed
     from shipping.registry import Registry, default_registry_path
     from shipping.reports import Reporter, this_shipper
     from shipping.shipper import BatchOptions, Progress, ship, wait_for_target
@@ -64,6 +65,7 @@ def run_shipper(
                 in_doubt_bytes=2 * (group.queue + group.connections + 2) * group.batch_bytes,
                 partial_seconds=duration_seconds(group.partial_timeout),
                 close_seconds=duration_seconds(group.close_after),
+                most_open=open_files_allowed(group.connections),
             ),
             notify,
         )

@@ -138,7 +138,9 @@ class ShipSettings(SettingsGroup):
         1 << 20, description="longer lines are cut and flagged"
     )
     partial_timeout: Duration = Field("10s", description="how long a half-written line waits for its end")
-    close_after: Duration = Field("5m", description="a file that has not grown for so long is closed")
+    close_after: Duration = Field(
+        "5m", description="a file no longer in its place that has not grown for so long is closed"
+    )
     compress: bool = Field(False, description="gzip the requests: less network, more processor time")
     log_format: str = Field("auto", description="format of the logs; auto tells it by each line")
     timezone: Zone | None = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import stat
@@ -12,12 +13,12 @@ from dataclasses import dataclass
 
 from engine.errors import ShippingError
 from shipping.framing import Block
-from shipping.identity import Entry, find_same_file, is_rotated_name, same_content
+from shipping.identity import HEAD_BYTES, Entry, find_same_file, is_rotated_name, same_content
 from shipping.positions import Span
 from shipping.registry import Registry
 from shipping.rotated import SEARCH_SECONDS, FileId, RotatedFiles, rotated_of
-from shipping.sources import Pipe, Source, open_source
-from shipping.tail import Tail, Truncated
+from shipping.sources import Pipe, PlainFile, Source, open_source
+from shipping.tail import Tail, Truncated, state_of
 from shipping.wanted import STANDARD_INPUT, WantedPaths
 
 # How often the paths are looked at.
@@ -37,7 +38,9 @@ class FollowOptions:
         max_line_bytes: the longest line that is kept whole.
         partial_seconds: how long a half-written line waits for its newline.
         in_doubt_bytes: what an earlier shipper may have sent of a file without hearing that it arrived.
-        close_seconds: after how long without growth a file is closed; it is opened again when it changes.
+        close_seconds: after how long without growth a file that is no longer in its place is closed; it is
+            opened again when it changes.
+        most_open: how many files may be open at once; beyond, those that do not grow are closed.
     """
 
     once: bool = False
@@ -47,6 +50,7 @@ class FollowOptions:
     partial_seconds: float = 10.0
     in_doubt_bytes: int = 0
     close_seconds: float = 300.0
+    most_open: int = 4096
 
 
 @dataclass(slots=True)
@@ -91,7 +95,8 @@ class Follower:
         self._rotated = RotatedFiles()
         self._homes: dict[str, FileId] = {}
         self._told_damaged: set[FileId] = set()
-        self._known_until = registry.last_written()
+        self._postponed = False
+        self._told_many = False
         self.met_again: deque[Span] = deque()
         self._first_scan = True
         self._next_scan = 0.0
@@ -108,7 +113,7 @@ class Follower:
         """Whether nothing more will come: with ``once``, or where all that is read are pipes that ended."""
         if not self._options.once and (len(self._pipes) < len(self._wanted.patterns) or self._has_fifo()):
             return False
-        return not self._orphans and all(
+        return not (self._orphans or self._postponed) and all(
             tail.damaged or (tail.at_end and not tail.framer.has_partial_line) for tail in self.tails
         )
 
@@ -118,6 +123,7 @@ class Follower:
         if now < self._next_scan:
             return
         self._next_scan = now + _SCAN_SECONDS
+        self._postponed = False
         present: dict[FileId, str] = {}
         homes: dict[str, FileId] = {}
         for path in self._wanted.paths(now):
@@ -140,7 +146,8 @@ class Follower:
         """One portion of every file, as blocks."""
         self._doubt_further()
         for tail in self.tails:
-            if tail.damaged:
+            # Files come and go while the one who takes the blocks waits for the engine.
+            if tail.damaged or tail.closed:
                 continue
             was_known = tail.key is not None
             try:
@@ -225,12 +232,15 @@ class Follower:
         present[file] = path
         if file not in self._tails and not self._rotated.is_settled(status):
             self._open(path, wanted=True, reference=None)
+            if not self._first_scan:
+                self._note_target(path)
         return file
 
     def _notice_rotations(self, present: dict[FileId, str], homes: dict[str, FileId], now: float) -> None:
         for file, tail in self._tails.items():
             was, tail.attached = tail.attached, file in present
             if was and not tail.attached:
+                tail.left_at = now
                 self._rotated.begin(tail.path, now)
         for path, file in self._homes.items():
             if homes.get(path) != file:
@@ -254,6 +264,8 @@ class Follower:
             # A link that led to it may lead elsewhere now.
             if entry.found_at != entry.path and entry.path in homes and entry.found_at:
                 self._reopen(entry)
+        for target in self._targets_left:
+            self._open(target, wanted=False, reference=0.0)
         for path in present:
             if path not in followed:
                 # Files that were rotated before anyone asked for this log are none of ours.
@@ -269,6 +281,18 @@ class Follower:
         if status.st_ino == entry.inode and status.st_size > entry.offset and file not in self._tails:
             self._open(entry.found_at, wanted=False, reference=None)
 
+    @property
+    def _targets_left(self) -> list[str]:
+        """Where links led that lead elsewhere now."""
+        moved = []
+        for path, targets in self._registry.targets.items():
+            for target in targets if self._wanted.is_wanted(path) else ():
+                with contextlib.suppress(OSError):
+                    status = os.stat(target)  # noqa: PTH116
+                    if (status.st_dev, status.st_ino) not in self._tails:
+                        moved.append(target)
+        return moved
+
     def _settle_path(self, path: str) -> None:
         try:
             status = os.stat(path)  # noqa: PTH116
@@ -276,9 +300,16 @@ class Follower:
             return
         file = status.st_dev, status.st_ino
         if file not in self._tails:
-            self._rotated.settle(file, status.st_size, status.st_mtime)
+            self._rotated.settle(file, (status.st_size, status.st_mtime))
+
+    def _note_target(self, path: str) -> None:
+        if os.path.islink(path):  # noqa: PTH114
+            self._registry.note_target(path, os.path.realpath(path))
 
     def _remember_homes(self, homes: dict[str, FileId]) -> None:
+        if self._first_scan:  # what was noted before has been looked at by now
+            for path in homes:
+                self._note_target(path)
         followed = self._registry.followed
         new = [path for path in homes if path not in followed]
         if new:
@@ -292,6 +323,15 @@ class Follower:
             wanted: it is one of those to be read; else it may be a rotated one of them.
             reference: for a rotated one that is not known: read it if it was written after this time.
         """
+        if not self._make_room():
+            self._postponed = True
+            if not self._told_many:
+                self._told_many = True
+                self._notify(
+                    f"{self._options.most_open} files are open, which is all that the system's limit allows "
+                    "(ulimit -n); the others are read in turn"
+                )
+            return
         try:
             source = open_source(path)
         except OSError as error:
@@ -301,19 +341,22 @@ class Follower:
         if isinstance(source, Pipe):
             self._pipes[path] = Tail(source, path, entry=None, max_line_bytes=self._options.max_line_bytes)
             return
+        state = state_of(source)
         try:
-            keep = self._recognise(source, wanted=wanted, reference=reference)
+            keep = self._recognise(source, state, wanted=wanted, reference=reference)
         except (EOFError, OSError, ShippingError) as error:
             # Still being packed, or damaged: it is looked at again once it has changed.
             keep = False
-            self._rotated.settle((source.device, source.inode), *_state(source))
+            self._rotated.settle((source.device, source.inode), state)
             if wanted and self._options.once:
                 source.close()
                 raise ShippingError(f"{path}: {error}") from None
         if not keep:
             source.close()
 
-    def _recognise(self, source: Source, *, wanted: bool, reference: float | None) -> bool:
+    def _recognise(
+        self, source: Source, state: tuple[int, float], *, wanted: bool, reference: float | None
+    ) -> bool:
         file = source.device, source.inode
         entries = self._registry.entries
         open_keys = {tail.key for tail in self.tails}
@@ -329,6 +372,10 @@ class Follower:
         if entry is not None:
             self._follow(source, entry.path, entry)
             return True
+        self._identify_opened()
+        if not self._first_scan and self._is_copied_now(source):
+            return False
+        entries, open_keys = self._registry.entries, {tail.key for tail in self.tails}
         related = [entry for entry in entries if is_rotated_name(source.path, entry.path)]
         for entry in reversed(related):
             orphan = orphans.get(entry.key)
@@ -340,21 +387,45 @@ class Follower:
             if orphan and source.size is not None and source.size < orphan.tail.framer.position:
                 content = "shorter"
             if content == "shorter":
-                self._rotated.settle(file, *_state(source))
+                self._rotated.settle(file, state)
                 if orphan:  # all of the copy was read; a half line beyond it is nowhere else
                     orphan.since = -math.inf
                 return False
-            self._follow_rest(source, orphan.entry if orphan else entry)
+            self._follow_rest(source, state, orphan.entry if orphan else entry)
             if orphan:
                 self._orphans.remove(orphan)
             return True
         if not wanted and (reference is None or source.modified < reference):
+            return False
+        if any(
+            source.modified <= at and is_rotated_name(source.path, home)
+            for home, at in self._registry.forgotten.items()
+        ):
             return False
         if source.size == 0 and not wanted:
             return False
         path = source.path if wanted else self._rotated.home_of(source.path)
         self._follow(source, path, None)
         return True
+
+    def _is_copied_now(self, source: Source) -> bool:
+        """Whether this is a copy of a short log that has grown since, and is longer than its copy."""
+        if source.size is None or source.size >= HEAD_BYTES:
+            return False
+        content = source.read_at(0, HEAD_BYTES)
+        return bool(content) and any(
+            is_rotated_name(source.path, tail.path) and tail.source.read_at(0, len(content)) == content
+            for tail in self._tails.values()
+            if tail.attached
+            and isinstance(tail.source, PlainFile)
+            and tail.file != (source.device, source.inode)
+        )
+
+    def _identify_opened(self) -> None:
+        """Make known what is open, or a copy that turns up would be taken for another log."""
+        for tail in self._tails.values():
+            if tail.key is None and tail.source.size != 0:
+                tail.identify(self._registry)
 
     def _follow(self, source: Source, path: str, entry: Entry | None) -> None:
         known_before = entry is not None or self._first_scan
@@ -369,7 +440,7 @@ class Follower:
             tail.skip_to_end()
         self._tails[tail.file] = tail
 
-    def _follow_rest(self, source: Source, entry: Entry) -> None:
+    def _follow_rest(self, source: Source, state: tuple[int, float], entry: Entry) -> None:
         tail = Tail(
             source,
             entry.path,
@@ -379,7 +450,7 @@ class Follower:
         )
         tail.attached = False
         self._remainders.append(tail)
-        self._rotated.settle(tail.file, *_state(source))
+        self._rotated.settle(tail.file, state)
 
     # -- rotation ----------------------------------------------------------------------------------------
 
@@ -401,8 +472,7 @@ class Follower:
     def _search_rotated(self, now: float) -> None:
         """Look for what rotation made of files that are not where they were."""
         for home, paths in self._rotated.searches(now, only_once=self._options.once):
-            # Rotated files that are older than what we knew were there before us.
-            reference = self._known_until.get(home, self._registry.followed.get(home))
+            reference = self._unknown_since(home)
             for path in paths:
                 try:
                     status = os.stat(path)  # noqa: PTH116
@@ -415,6 +485,15 @@ class Follower:
                     continue
                 self._open(path, wanted=False, reference=reference)
 
+    def _unknown_since(self, home: str) -> float | None:
+        """Rotated files that were last written before this were there before us, or shipped long ago.
+
+        Not when the newest file that is known was written: one may have been written later than others that
+        came after it, and nobody got to know them.
+        """
+        times = [at for at in (self._registry.followed.get(home), self._registry.forgotten.get(home)) if at]
+        return max(times) if times else None
+
     def _truncated(self, tail: Tail) -> None:
         """Start the file over, and look for a copy that holds what was not read of it."""
         now = time.monotonic()
@@ -424,7 +503,7 @@ class Follower:
             self._remainders.remove(tail)
             tail.close()
             return
-        del self._tails[tail.file]
+        self._tails.pop(tail.file, None)
         if reached is not None:
             self._orphans.append(_Orphan(tail, reached, now))
             self._rotated.begin(tail.path, now)
@@ -464,23 +543,35 @@ class Follower:
             self._notify(f"{message}; its other lines are not read, unless it changes")
 
     def _close_idle(self, now: float) -> None:
-        """Close what has not grown for long; a rest that was read to its end at once."""
+        """Close what is no longer where it was and has not grown for long; a rest that was read at once.
+
+        A log in its place stays open: its writer may be about to write, rename and write once more.
+        """
         for tail in list(self._remainders):
-            if tail.damaged or (tail.at_end and not tail.framer.has_partial_line):
+            if tail.damaged or tail.is_read():
                 self._remainders.remove(tail)
                 tail.close()
         if self._options.once:
             return
-        for file, tail in list(self._tails.items()):
-            idle = tail.at_end and not tail.framer.has_partial_line and tail.key is not None
-            acknowledged = tail.key is None or self._registry.is_idle(tail.key)
-            idle = idle and now - tail.grew_at >= self._options.close_seconds
-            if acknowledged and (tail.damaged or idle):
-                self._rotated.settle(file, *_state(tail.source))
-                del self._tails[file]
-                tail.close()
+        for tail in list(self._tails.values()):
+            idle = not tail.attached and now - max(tail.grew_at, tail.left_at) >= self._options.close_seconds
+            if tail.damaged or idle:
+                self._close(tail)
 
+    def _close(self, tail: Tail) -> bool:
+        """Close a file of which nothing is left to do; it is opened again when it changes."""
+        if not tail.damaged and not tail.is_read():
+            return False
+        if tail.key is not None and not self._registry.is_idle(tail.key):
+            return False
+        self._rotated.settle(tail.file, tail.seen)
+        del self._tails[tail.file]
+        tail.close()
+        return True
 
-def _state(source: Source) -> tuple[int | None, float]:
-    """Size on the disk and time of the last writing, by which a change is seen."""
-    return source.stored_size, source.modified
+    def _make_room(self) -> bool:
+        """See that one more file may be open; closes the one that has not grown for the longest time."""
+        if len(self._tails) + len(self._remainders) < self._options.most_open:
+            return True
+        by_growth = sorted(self._tails.values(), key=lambda tail: tail.grew_at)
+        return any(self._close(tail) for tail in by_growth)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os.path
 import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from pathlib import PurePath
+from functools import lru_cache
 from typing import Literal
 
 from shipping.formats import NO_HEADER, Header
@@ -26,7 +27,7 @@ TAIL_BYTES = 256
 # Suffixes of whole files that are unpacked while they are read.
 COMPRESSED_SUFFIXES = (".gz", ".zst", ".bz2", ".xz")
 
-_ROTATION_MARK = r"(?:\d[\d._T-]*?|old|prev)"
+_ROTATION_MARK = r"(?:\d[\d._:T+-]*?Z?|old|prev|bak)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +136,21 @@ def is_rotated_name(candidate: str, original: str) -> bool:
     ``access.log`` becomes ``access.log.1``, ``access.log-20240131``, ``access.log.2.gz``,
     ``access-20240131.log`` (with logrotate's ``extension``) or ``access.1.log``; in the same folder.
     """
-    new, old = PurePath(candidate), PurePath(original)
-    if new.parent != old.parent or new.name == old.name:
+    folder, name = os.path.split(original)
+    other_folder, other = os.path.split(candidate)
+    # Asked for every pair of a file and a name, so what costs little comes first.
+    if folder != other_folder or other == name or not other.startswith(os.path.splitext(name)[0]):  # noqa: PTH122
         return False
+    return _rotated_names(name).fullmatch(other) is not None
+
+
+@lru_cache(maxsize=4096)
+def _rotated_names(name: str) -> re.Pattern[str]:
+    stem, suffix = os.path.splitext(name)  # noqa: PTH122
     packed = "|".join(map(re.escape, COMPRESSED_SUFFIXES))
-    after = rf"{re.escape(old.name)}[.-_]{_ROTATION_MARK}"
-    inside = rf"{re.escape(old.stem)}[.-_]{_ROTATION_MARK}{re.escape(old.suffix)}"
-    return re.fullmatch(rf"(?:{after}|{inside})(?:{packed})?", new.name) is not None
+    after = rf"{re.escape(name)}[._-]{_ROTATION_MARK}"
+    inside = rf"{re.escape(stem)}[._-]{_ROTATION_MARK}{re.escape(suffix)}"
+    return re.compile(rf"(?:{after}|{inside})(?:{packed})?")
 
 
 def find_same_file(

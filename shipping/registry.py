@@ -24,6 +24,8 @@ _CLOCK_OF_FILES: int | None = getattr(time, "CLOCK_REALTIME_COARSE", None)  # Li
 
 # A host that rotates ten logs a day comes to so many in three months; they are 600 KB of JSON.
 _ENTRIES_KEPT = 1000
+# A link that is switched every hour, and a server that goes on with the old file for three.
+_TARGETS_KEPT = 4
 _FORGET_AFTER_SECONDS = 30 * 86_400.0
 
 
@@ -77,17 +79,15 @@ class Registry:
         with self._mutex:
             return self._entries[key]
 
-    def last_written(self) -> dict[str, float]:
-        """When the newest file that is known of each path was last written, seconds since the epoch."""
-        last: dict[str, float] = {}
-        for entry in self.entries:
-            last[entry.path] = max(entry.modified, last.get(entry.path, 0.0))
-        return last
-
     @property
     def followed(self) -> dict[str, float]:
         """Since when each path is followed, seconds since the epoch."""
         return dict(self.noted("followed") or {})
+
+    @property
+    def forgotten(self) -> dict[str, float]:
+        """For each path of which files were forgotten, when the newest of these was last written."""
+        return dict(self.noted("forgotten") or {})
 
     def note_followed(self, paths: Iterable[str]) -> None:
         """Remember that paths are followed from now on."""
@@ -95,6 +95,19 @@ class Registry:
         now = time.clock_gettime(_CLOCK_OF_FILES) if _CLOCK_OF_FILES is not None else time.time()
         self.note("followed", dict.fromkeys(paths, now) | self.followed)
         self._new_keys = True
+
+    @property
+    def targets(self) -> dict[str, list[str]]:
+        """Where each path that is a link was last seen to lead, the newest last."""
+        return dict(self.noted("targets") or {})
+
+    def note_target(self, path: str, target: str) -> None:
+        """Remember where a link leads: an empty file has no entry, and would be lost with the link."""
+        before = self.targets.get(path, [])
+        if target not in before[-1:]:
+            kept = [*(other for other in before if other != target), target][-_TARGETS_KEPT:]
+            self.note("targets", self.targets | {path: kept})
+            self._new_keys = True
 
     def put(self, entry: Entry, *, underivable: bool = False) -> None:
         """Remember a file, or change what is remembered of it beside its position.
@@ -122,10 +135,13 @@ class Registry:
         with self._mutex:
             oldest_first = sorted(self._entries.values(), key=lambda entry: entry.modified)
             forgotten_before = time.time() - _FORGET_AFTER_SECONDS
+            forgotten: dict[str, float] = {}
             for entry in oldest_first[:-_ENTRIES_KEPT]:
                 if entry.modified < forgotten_before and not _is_there(entry):
                     del self._entries[entry.key]
-                    self._changed = True
+                    forgotten[entry.path] = entry.modified
+        if forgotten:
+            self.note("forgotten", self.forgotten | forgotten)
 
     def sending(self, span: Span) -> None:
         """Note a span before it is sent."""

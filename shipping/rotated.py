@@ -42,9 +42,12 @@ class RotatedFiles:
         """The path under search that a file was rotated from; its own where there is none."""
         return next((home for home in self._until if is_rotated_name(path, home)), path)
 
-    def settle(self, file: FileId, size: int | None, modified: float) -> None:
-        """Remember that nothing of a file is left to look at while it stays as it is."""
-        self._settled[file] = (size or 0, modified)
+    def settle(self, file: FileId, state: tuple[int, float]) -> None:
+        """Remember that nothing of a file is left to look at while it stays as it was seen.
+
+        ``state`` is from before it was read, or what came meanwhile would be missed.
+        """
+        self._settled[file] = state
 
     def unsettle(self, file: FileId) -> None:
         """Look at a file again, as it is."""

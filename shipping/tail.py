@@ -27,8 +27,11 @@ class Tail:
     Attributes:
         path: what its lines are said to come from: the name under which the file was first seen.
         attached: the file is still where it is looked for.
+        left_at: when it was no longer there, on the monotonic clock.
         grew_at: when it last grew, on the monotonic clock.
         damaged: it cannot be read any further.
+        closed: it was let go of.
+        seen: size on the disk and time of the last writing before it was last read; a later change shows.
         header: what the file said of the lines that come next.
         in_doubt_until: lines that begin before this offset may have been sent by an earlier shipper.
     """
@@ -39,12 +42,14 @@ class Tail:
         self.path = path
         self.source = source
         self.attached = True
-        self.grew_at = time.monotonic()
-        self.damaged = False
+        self.grew_at = self.left_at = time.monotonic()
+        self.damaged = self.closed = False
         self.at_end = False
+        self.seen = state_of(source)
         self._entry = entry
         self._max_line_bytes = max_line_bytes
         self._head = b""
+        self._is_empty = False
         # What was read last: where it has changed, the file was emptied and has grown beyond it since.
         self._before = b""
         self._last = entry.tail if entry else Fingerprint(0, "")
@@ -69,6 +74,15 @@ class Tail:
         """Whether it is standard input or a FIFO."""
         return isinstance(self.source, Pipe)
 
+    def is_read(self) -> bool:
+        """Whether all that it holds now was read, and what was read is kept in ``seen``."""
+        if self.framer.has_partial_line or not self.at_end:
+            return False
+        if isinstance(self.source, PlainFile):
+            self.seen = state_of(self.source)
+            return self.seen[0] == self.framer.position
+        return self.key is not None or self._is_empty
+
     def skip_to_end(self) -> None:
         """Leave out what is there already."""
         size = self.source.size or 0
@@ -80,6 +94,8 @@ class Tail:
 
         Raises Truncated when the file was emptied, OSError or ShippingError when it cannot be read.
         """
+        if isinstance(self.source, CompressedFile):
+            self.seen = state_of(self.source)
         if self.key is None and not self._identify(registry, whole_line=True):
             self.at_end = not self.is_pipe or self._pipe_ended()
             return []
@@ -93,7 +109,7 @@ class Tail:
         except EOFError:
             data = self.source.cut_short if isinstance(self.source, CompressedFile) else b""
             if not data:
-                raise ShippingError(f"{self.source.path}: the end of this packed file is missing") from None
+                raise _end_is_missing(self.source) from None
         if before:
             if not data.startswith(before):
                 raise Truncated
@@ -162,6 +178,7 @@ class Tail:
 
     def close(self) -> None:
         """Let go of the file."""
+        self.closed = True
         self.source.close()
 
     # ----------------------------------------------------------------------------------------------------
@@ -174,7 +191,8 @@ class Tail:
             # Nothing of a pipe can be read twice, so its lines need ids that never come again.
             head = os.urandom(16)
         else:
-            head = self.source.read_at(0, HEAD_BYTES)
+            head = self._read_head()
+            self._is_empty = not head
             complete = head.endswith(b"\n") or len(head) == HEAD_BYTES or first_line(head) != head
             if not head or (whole_line and not complete):
                 return False
@@ -195,6 +213,15 @@ class Tail:
         registry.put(self._entry, underivable=key != new_key(host, device, inode, head, ()))
         return True
 
+    def _read_head(self) -> bytes:
+        try:
+            return self.source.read_at(0, HEAD_BYTES)
+        except EOFError:
+            head = self.source.cut_short if isinstance(self.source, CompressedFile) else b""
+            if b"\n" not in head:
+                raise _end_is_missing(self.source) from None
+            return head
+
     def _head_is_unchanged(self) -> bool:
         if not self._head and self._entry is not None:
             self._head = self.source.read_at(0, self._entry.head.length)
@@ -210,3 +237,12 @@ class Tail:
             self._entry = replace(self._entry, head=fingerprint(self._head))
         self._entry = replace(self._entry, modified=self.source.modified)
         registry.put(self._entry)
+
+
+def state_of(source: Source) -> tuple[int, float]:
+    """Size on the disk and time of the last writing, by which a change is seen."""
+    return source.stored_size or 0, source.modified
+
+
+def _end_is_missing(source: Source) -> ShippingError:
+    return ShippingError(f"{source.path}: the end of this packed file is missing")

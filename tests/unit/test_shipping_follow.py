@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -36,15 +38,21 @@ class Desk:
     def registry(self) -> Registry:
         return Registry(self.registry_file, self.said.append)
 
-    def follower(self, registry: Registry, *patterns: str) -> Follower:
-        return Follower([*(patterns or (str(self.log),))], registry, FollowOptions(), self.said.append)
+    def follower(self, registry: Registry, *patterns: str, options: FollowOptions | None = None) -> Follower:
+        return Follower(
+            [*(patterns or (str(self.log),))], registry, options or FollowOptions(), self.said.append
+        )
+
+    def look(self, follower: Follower) -> None:
+        """Look at the paths now, be it time or not."""
+        follower._next_scan = follower._wanted._next_glob = 0.0
+        follower.scan()
 
     def read_all(self, registry: Registry, follower: Follower) -> None:
         """Read until nothing more comes, and take all as acknowledged."""
         idle = 0
         while idle < 2:
-            follower._next_scan = 0.0
-            follower.scan()
+            self.look(follower)
             blocks = list(follower.read())
             idle = idle + 1 if not blocks else 0
             for tail, block in blocks:
@@ -117,6 +125,172 @@ def test_a_log_that_was_filled_copied_and_emptied_between_two_looks(desk: Desk, 
     assert len(kept) == 2
     desk.read_all(registry, follower)
     assert sorted(desk.read) == sorted(desk.written)
+
+
+def test_a_file_that_is_written_late_hides_none_that_came_after_it(desk: Desk) -> None:
+    """Lines still come into a renamed log after its successor has been renamed as well, and nobody looks."""
+    desk.write(3)
+    registry = desk.registry()
+    follower = desk.follower(registry)
+    desk.read_all(registry, follower)
+    rotate(desk)
+    desk.write(4)
+    rotate(desk)
+    desk.write(2, "access.log.2")
+    newest = desk.log.with_name("access.log.2").stat().st_mtime
+    os.utime(desk.log.with_name("access.log.1"), (newest - 1e-3, newest - 1e-3))
+    # The late lines are read and written down before the other file is looked at.
+    for tail, block in follower.read():
+        desk.take(registry, tail, block)
+    registry.save()
+    follower.close()
+    registry._lock_file.close()
+    registry = desk.registry()
+    desk.read_all(registry, desk.follower(registry))
+    assert sorted(desk.read) == sorted(desk.written)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_copy_that_turns_up_before_the_log_is_known_is_not_read_as_well(desk: Desk, packed: bool) -> None:
+    desk.log.touch()
+    registry = desk.registry()
+    follower = desk.follower(registry)
+    desk.write(5)
+    if packed:
+        desk.log.rename(desk.log.with_name("access.log.1"))
+        content = desk.log.with_name("access.log.1").read_bytes()
+        desk.log.with_name("access.log.2.gz").write_bytes(gzip.compress(content))
+        desk.log.with_name("access.log.1").unlink()
+    else:
+        shutil.copyfile(desk.log, desk.log.with_name("access.log.1"))
+        follower._rotated.begin(str(desk.log), time.monotonic())
+    desk.write(2)
+    desk.read_all(registry, follower)
+    assert sorted(desk.read) == sorted(desk.written)
+
+
+def test_a_file_that_is_still_being_packed_is_waited_for(desk: Desk) -> None:
+    desk.log.touch()
+    registry = desk.registry()
+    follower = desk.follower(registry)
+    desk.written = [f"line {number}" for number in range(5)]
+    whole = gzip.compress("".join(f"{line}\n" for line in desk.written).encode())
+    packed = desk.log.with_name("access.log.1.gz")
+    packed.write_bytes(whole[: len(whole) // 2])
+    follower._rotated.begin(str(desk.log), time.monotonic())
+    desk.read_all(registry, follower)
+    assert desk.read == []
+    assert "the end of this packed file is missing" in desk.said[-1]
+    packed.write_bytes(whole)
+    desk.read_all(registry, follower)
+    assert desk.read == desk.written
+
+
+def test_what_comes_between_the_last_reading_and_the_closing_is_read(desk: Desk) -> None:
+    desk.write(2)
+    registry = desk.registry()
+    follower = desk.follower(registry, options=FollowOptions(close_seconds=0.0))
+    desk.read_all(registry, follower)
+    desk.log.rename(desk.log.with_name("access.log.1"))
+    desk.write(1, "access.log.1")
+    desk.look(follower)
+    desk.read_all(registry, follower)
+    assert desk.read == desk.written
+    assert follower.tails == []
+
+
+def test_a_log_in_its_place_stays_open_for_lines_that_come_long_after_it_was_renamed(desk: Desk) -> None:
+    desk.write(2)
+    registry = desk.registry()
+    follower = desk.follower(registry, options=FollowOptions(close_seconds=0.0))
+    desk.read_all(registry, follower)
+    with desk.log.open("a") as writer:
+        desk.log.unlink()
+        desk.written.append("the last line")
+        writer.write("the last line\n")
+    desk.read_all(registry, follower)
+    assert desk.read == desk.written
+
+
+def test_what_was_closed_while_the_reader_waited_is_not_read(desk: Desk) -> None:
+    """Between two blocks the engine may take nothing for long, and files are looked at meanwhile."""
+    names = [f"{number}.log" for number in range(3)]
+    for name in names:
+        desk.write(2, name)
+    registry = desk.registry()
+    options = FollowOptions(close_seconds=0.0)
+    follower = desk.follower(registry, f"{desk.log.parent}/*.log", options=options)
+    desk.read_all(registry, follower)
+    desk.write(1, names[0])
+    blocks = follower.read()
+    desk.take(registry, *next(blocks))
+    for name in names[1:]:
+        desk.log.with_name(name).unlink()
+    desk.look(follower)
+    assert len(follower.tails) == 1
+    assert list(blocks) == []
+    assert not any(tail.damaged for tail in follower.tails)
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_more_logs_than_may_be_open_are_read_in_turn(desk: Desk, once: bool) -> None:
+    names = [f"{number:02}.log" for number in range(30)]
+    for name in [*names, *names]:
+        desk.write(2, name)
+    registry = desk.registry()
+    options = FollowOptions(once=once, most_open=8)
+    follower = desk.follower(registry, f"{desk.log.parent}/*.log", options=options)
+    for _ in range(5):
+        assert once or not follower.finished
+        desk.read_all(registry, follower)
+        assert len(follower.tails) <= 8
+    assert sorted(desk.read) == sorted(desk.written)
+    assert follower.finished == once
+    (told,) = desk.said
+    assert "8 files are open, which is all that the system's limit allows" in told
+    if not once:
+        for name in names:
+            desk.write(1, name)
+        for _ in range(5):
+            desk.read_all(registry, follower)
+        assert sorted(desk.read) == sorted(desk.written)
+
+
+def test_where_a_link_led_is_remembered_though_nothing_was_there(desk: Desk) -> None:
+    (desk.log.parent / "real").mkdir()
+    targets = [desk.log.parent / "real" / name for name in ("first", "second")]
+    targets[0].touch()
+    desk.log.symlink_to(targets[0])
+    registry = desk.registry()
+    desk.follower(registry).close()
+    registry._lock_file.close()
+    desk.write(3)
+    desk.log.unlink()
+    desk.log.symlink_to(targets[1])
+    desk.write(3)
+    registry = desk.registry()
+    desk.read_all(registry, desk.follower(registry))
+    assert sorted(desk.read) == sorted(desk.written)
+
+
+def test_what_was_forgotten_is_not_read_again(desk: Desk) -> None:
+    desk.write(3)
+    registry = desk.registry()
+    follower = desk.follower(registry)
+    desk.read_all(registry, follower)
+    desk.log.rename(desk.log.with_name("access.log.1"))
+    desk.write(1)
+    desk.read_all(registry, follower)
+    registry.note("forgotten", {str(desk.log): desk.log.with_name("access.log.1").stat().st_mtime})
+    for entry in registry.entries:
+        if not entry.found_at or Path(entry.found_at).stat().st_ino != entry.inode:
+            del registry._entries[entry.key]
+    follower.close()
+    registry._changed = True
+    registry.close()
+    registry = desk.registry()
+    desk.read_all(registry, desk.follower(registry, f"{desk.log}*"))
+    assert desk.read == desk.written
 
 
 def test_what_was_rotated_before_a_log_was_followed_is_left_alone(desk: Desk) -> None:
