@@ -33,7 +33,8 @@ from engine.client import Engine
 from engine.connection import Connection
 from engine.errors import NotFound
 from provisioning.settings import EngineSettings, Settings
-from scheduler.transforms.body import TransformBody, parse_body
+from scheduler.transforms.body import TransformBody
+from scheduler.transforms.parsing import parse_body
 from scheduler.transforms.pivot import GROUPS, groups_search
 from scheduler.transforms.runner import TransformRunner
 from scheduler.transforms.store import TransformStore

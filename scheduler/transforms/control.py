@@ -12,8 +12,9 @@ from engine.errors import Conflict, NotFound, UsageError
 from provisioning.names import Names
 from provisioning.rendering import Rendered, render_all
 from provisioning.settings import Settings
-from scheduler.transforms.body import parse_body, time_value_milliseconds
+from scheduler.transforms.body import time_value_milliseconds
 from scheduler.transforms.checkpoint import State
+from scheduler.transforms.parsing import parse_body
 from scheduler.transforms.preview import preview
 from scheduler.transforms.store import TransformStore
 

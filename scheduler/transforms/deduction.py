@@ -86,7 +86,8 @@ def _of_aggregation(one: Aggregation, source: Mapping[str, str], name: str) -> d
         return {f"{name}.{statistic}": "double" for statistic in _STATISTICS}
     if one.kind == "percentiles":
         percents = one.specification.get("percents", _PERCENTS)
-        return {f"{name}.{number_name(float(percent))}": "double" for percent in percents}
+        listed = percents if isinstance(percents, list | tuple) else [percents]
+        return {f"{name}.{number_name(float(percent))}": "double" for percent in listed}
     if one.kind == "range":
         return _of_ranges(one, source, name)
     if one.kind == "top_metrics":

@@ -32,6 +32,17 @@ class Found(NamedTuple):
     primary_term: int
 
 
+def require_pipeline(engine: Engine, body: TransformBody) -> None:
+    """Raise DestinationRefused if documents are to pass an ingest pipeline that is not there."""
+    if body.pipeline is None:
+        return
+    try:
+        engine.request("GET", f"/_ingest/pipeline/{body.pipeline}")
+    except NotFound:
+        reason = f"dest.pipeline: there is no pipeline {body.pipeline}"
+        raise DestinationRefused(f"transform {body.identifier}: {reason}") from None
+
+
 class Destination:
     """The destination of one transform; made with deduced mappings where it is missing."""
 
@@ -44,6 +55,7 @@ class Destination:
     def types(self) -> dict[str, str]:
         """The type of each field, by dotted name; they decide how numbers are written."""
         if self._types is None:
+            require_pipeline(self._engine, self._body)
             try:
                 answer = self._engine.request("GET", f"/{self._body.destination}/_mapping")
             except NotFound:

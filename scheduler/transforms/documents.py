@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import MAXYEAR, UTC, datetime, timedelta
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -44,7 +45,7 @@ def document_of(body: TransformBody, bucket: Mapping[str, Any], types: Mapping[s
     if body.latest is not None:
         # The source as it was sent: dates as they were written, nulls where they were.
         newest: dict[str, Any] = bucket[NEWEST]["hits"]["hits"][0]["_source"]
-        return newest
+        return {name: value for name, value in newest.items() if name[:1] != _INTERNAL}
     document: dict[str, Any] = {}
     for group in body.grouping.groups:
         if group.name[0] != _INTERNAL:
@@ -94,7 +95,7 @@ def _values(
 def _value(aggregation: Aggregation, answer: Mapping[str, Any], types: Mapping[str, str], name: str) -> Any:
     match aggregation.kind:
         case kind if kind in SINGLE_VALUES:
-            return _single(aggregation, answer, types.get(name))
+            return _single(answer, types.get(name))
         case "stats":
             # Without values only the two that are numbers then.
             keys = ("count", "min", "max", "avg", "sum")
@@ -130,20 +131,21 @@ def _bucket(
     return dict(_values(aggregation.inner, bucket, types, f"{name}."))
 
 
-def _single(aggregation: Aggregation, answer: Mapping[str, Any], kind: str | None) -> Any:
+def _single(answer: Mapping[str, Any], kind: str | None) -> Any:
     value = answer.get("value")
     if value is None:
-        # A script that had nothing to work on leaves no field; a metric without values leaves null.
-        return _ABSENT if aggregation.kind == "bucket_script" else None
+        # A script that had nothing to work on is not in the answer; one that gave no finite number is.
+        return None
     formatted = answer.get("value_as_string")
-    if formatted is not None and kind not in NUMBERS and formatted != str(float(value)):
+    if formatted is not None and kind not in NUMBERS and formatted != java_double(float(value)):
         return formatted  # dates in their field's own format, booleans as texts
     return _number(value, kind)
 
 
 def _number(value: float, kind: str | None) -> int | float:
     if kind in WHOLE_NUMBERS and float(value).is_integer():
-        return int(value)
+        # As far as a floating-point number says it: of an unsigned long the last digits are zeros.
+        return int(Decimal(repr(float(value)))) if kind == "unsigned_long" else int(value)
     return float(value)
 
 
@@ -193,10 +195,11 @@ def metric_fields(aggregation: Aggregation) -> list[str]:
 
 
 def _top_metrics(aggregation: Aggregation, answer: Mapping[str, Any]) -> dict[str, str]:
-    top = answer.get("top") or []
-    values = top[0]["metrics"] if top else {}
+    top = answer.get("top")
+    if not top:
+        return {}
     # Natively always texts, and the text "null" where there is no value.
-    texts = {field: values.get(field) for field in metric_fields(aggregation)}
+    texts = {field: top[0]["metrics"].get(field) for field in metric_fields(aggregation)}
     return {field: "null" if value is None else str(value) for field, value in texts.items()}
 
 

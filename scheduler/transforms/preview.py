@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.client import Engine
+from engine.errors import SchedulerError
 from scheduler.transforms.body import TransformBody
 from scheduler.transforms.deduction import deduced_types
+from scheduler.transforms.destination import require_pipeline
 from scheduler.transforms.documents import document_of
 from scheduler.transforms.source import Source
 
@@ -25,9 +27,33 @@ class Preview:
 
 def preview(engine: Engine, body: TransformBody) -> Preview:
     """Compute the first groups of all there is now. Raises what the engine raises, and SourceMissing."""
+    require_pipeline(engine, body)
     source = Source(engine, body)
     types: dict[str, str] = {}
     if body.latest is None and body.settings.deduce_mappings:
         types = deduced_types(body.grouping, source.types())
     page = source.page(size=_ROWS)
-    return Preview([document_of(body, bucket, types) for bucket in page.buckets], types)
+    documents = [document_of(body, bucket, types) for bucket in page.buckets]
+    if body.pipeline is not None and documents:
+        documents = _through_pipeline(engine, body, body.pipeline, documents)
+    return Preview(documents, types)
+
+
+def _through_pipeline(
+    engine: Engine, body: TransformBody, pipeline: str, documents: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Documents as the ingest pipeline would leave them; those that it drops are left out."""
+    answer = engine.request(
+        "POST",
+        f"/_ingest/pipeline/{pipeline}/_simulate",
+        body={"docs": [{"_index": body.destination, "_source": document} for document in documents]},
+    )
+    left = []
+    for one in answer["docs"]:
+        if one is None:
+            continue
+        if "error" in one:
+            what = f"transform {body.identifier}: dest.pipeline"
+            raise SchedulerError(f"{what}: {pipeline} refuses a document: {one['error'].get('reason')}")
+        left.append(one["doc"]["_source"])
+    return left

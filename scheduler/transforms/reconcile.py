@@ -16,11 +16,12 @@ from engine.errors import NotFound
 from provisioning.names import Names
 from provisioning.retention import Retention
 from provisioning.settings import duration_seconds
-from scheduler.transforms.body import GroupSource, TransformBody, parse_body
+from scheduler.transforms.body import GroupSource, TransformBody
 from scheduler.transforms.control import Control
 from scheduler.transforms.destination import Destination
 from scheduler.transforms.documents import document_of
 from scheduler.transforms.identifiers import document_id
+from scheduler.transforms.parsing import parse_body
 from scheduler.transforms.pivot import Key
 from scheduler.transforms.source import Page, Source
 

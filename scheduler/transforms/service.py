@@ -12,9 +12,10 @@ from typing import Literal
 from engine.client import Engine
 from engine.errors import Conflict, EngineError, HttpmonError, NotFound, RequestRefused
 from provisioning.names import Names
-from scheduler.transforms.body import UnsupportedTransform, parse_body
+from scheduler.transforms.body import UnsupportedTransform
 from scheduler.transforms.checkpoint import failed
 from scheduler.transforms.destination import DestinationRefused
+from scheduler.transforms.parsing import parse_body
 from scheduler.transforms.runner import TransformRunner
 from scheduler.transforms.store import Definition, Stored, TransformStore
 

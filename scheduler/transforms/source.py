@@ -22,6 +22,8 @@ _SMALLEST_PAGE_SIZE = 10
 _TOO_LARGE = ("too_many_buckets_exception", "circuit_breaking_exception")
 _COUNTS = "counts"
 _FIRST_WINDOW_BUCKETS = 16
+# The last millisecond that a date of nanoseconds can be in.
+_NANOSECONDS_END = (2**63 - 1) // 1_000_000
 # Groups a window at most, whatever the page size: so searching, converting and writing overlap.
 _WINDOW_GROUPS = 1000
 
@@ -165,13 +167,16 @@ class Source:
         after = position if position is not None and len(position) > 1 else None
         while start <= last:
             end = start + width
+            # Nanoseconds have no dates before 1970 and none after 2262, and no search for them.
+            lowest = max(start, 0) if first >= 0 else start
+            highest = min(end, _NANOSECONDS_END) if last < _NANOSECONDS_END else end
             groups = 0
             following: Key | None = after
             while True:
                 page = self.page(
                     upper=upper,
                     after=following,
-                    within=[_between(leading, start, end)],
+                    within=[_between(leading, lowest, highest)],
                     changed_since=changed_since,
                 )
                 groups += len(page.buckets)
@@ -262,6 +267,8 @@ class Source:
             if answer["error"].get("type") == "index_not_found_exception":
                 raise SourceMissing(f"{what}: there is no index {','.join(self._body.indices)} yet")
         raise_for_error(what, answer, where=self._engine.url)
+        if request["aggregations"] and "aggregations" not in answer:
+            raise SourceMissing(f"{what}: no index matches {indices} yet")
         return answer
 
 

@@ -151,6 +151,7 @@ def test_preview_shows_documents_and_writes_nothing(engine: Engine, installed: S
 
     shown = json.loads(httpmon(installed, "preview", "sections", "--rows", "1"))
 
+    assert [one.pop("event").keys() for one in shown] == [{"ingested"}]  # what the pipeline stamps them with
     assert shown == [
         {
             "@timestamp": "2026-03-01T12:00:00.000Z",

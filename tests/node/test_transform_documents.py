@@ -15,8 +15,10 @@ import pytest
 from engine.client import Engine
 from engine.errors import HttpmonError
 from provisioning.settings import Settings
-from scheduler.transforms.body import UnsupportedTransform, parse_body
+from scheduler.transforms.body import UnsupportedTransform
+from scheduler.transforms.parsing import parse_body
 from scheduler.transforms.preview import Preview, preview
+from scheduler.transforms.source import SourceMissing
 
 pytestmark = pytest.mark.node
 
@@ -493,7 +495,7 @@ def test_latest_orders_rows_by_its_keys_as_they_are_listed(run: Run) -> None:
 @pytest.mark.parametrize(
     ("pivot", "reason"),
     [
-        (by_section(x={"value_count": {"field": "status"}, "aggs": {}}, y={"filters": {}}), "filters"),
+        (by_section(x={"value_count": {"field": "status"}}, y={"filters": {}}), "filters"),
         (by_section(x={"extended_stats": {"field": "bytes"}}), "extended_stats"),
         (by_section(x={"bucket_sort": {}}), "bucket_sort"),
         (by_section(x={"date_histogram": {"field": "@timestamp"}}), "date_histogram"),
@@ -511,6 +513,29 @@ def test_what_the_native_one_refuses_is_refused_with_its_reason(
 ) -> None:
     with pytest.raises(UnsupportedTransform, match=reason):
         run(pivot=pivot)
+
+
+def test_a_preview_shows_what_the_pipeline_leaves(engine: Engine, settings: Settings, run: Run) -> None:
+    pipeline = settings.names.of("forms")
+    processors = [
+        {"set": {"field": "big", "value": 9007199254740993}},
+        {"drop": {"if": "ctx.section == '/empty'"}},
+    ]
+    engine.request("PUT", f"/_ingest/pipeline/{pipeline}", body={"processors": processors})
+
+    documents = run(pivot=by_section(), dest={"index": "nowhere", "pipeline": pipeline}).documents
+
+    assert exactly(documents) == exactly([{"section": "/api", "n": 2, "big": 9007199254740993}])
+
+
+def test_a_pipeline_that_is_not_there_is_refused(run: Run) -> None:
+    with pytest.raises(HttpmonError, match=r"dest\.pipeline: there is no pipeline nothing-such"):
+        run(pivot=by_section(), dest={"index": "nowhere", "pipeline": "nothing-such"})
+
+
+def test_a_pattern_that_matches_nothing_is_waited_for(run: Run) -> None:
+    with pytest.raises(SourceMissing, match="no index matches"):
+        run(source={"index": "httpmon-nothing-of-the-kind-*"}, pivot=by_section())
 
 
 def test_a_source_that_is_not_there_is_refused(run: Run) -> None:

@@ -13,7 +13,7 @@ import pytest
 from engine.client import Engine
 from engine.errors import HttpmonError
 from provisioning.settings import Settings
-from scheduler.transforms.body import parse_body
+from scheduler.transforms.parsing import parse_body
 from scheduler.transforms.preview import preview
 
 pytestmark = pytest.mark.node

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from scheduler.transforms.body import UnsupportedTransform, parse_body
+from scheduler.transforms.body import UnsupportedTransform
+from scheduler.transforms.parsing import parse_body
 
 CASES: list[dict[str, Any]] = json.loads(
     (Path(__file__).parent / "refused_bodies.json").read_text(encoding="utf-8")
@@ -53,6 +54,29 @@ def test_defaults_are_those_of_elasticsearch() -> None:
     assert body.query == {"match_all": {}}
     assert body.settings.align_checkpoints
     assert body.settings.documents_per_second is None
+
+
+def test_numbers_and_flags_may_be_written_as_texts() -> None:
+    """As Elasticsearch takes them, and templates are likely to write them."""
+    settings = {"max_page_search_size": "500", "docs_per_second": "2.5", "align_checkpoints": "false"}
+    found = parse_body("example", BODY | {"settings": settings, "frequency": "5S"})
+
+    assert (found.settings.page_size, found.settings.documents_per_second) == (500, 2.5)
+    assert not found.settings.align_checkpoints
+    assert found.frequency_seconds == 5
+
+
+def test_latest_takes_a_single_field() -> None:
+    latest = {"source": BODY["source"], "dest": BODY["dest"], "latest": {"unique_key": "a", "sort": "t"}}
+
+    assert (
+        parse_body("example", latest).latest
+        == parse_body("example", latest | {"latest": {"unique_key": ["a"], "sort": "t"}}).latest
+    )
+
+
+def test_a_destination_may_be_left_out_of_a_pattern_of_the_source() -> None:
+    assert parse_body("example", BODY | {"source": {"index": ["s*", "-summary"]}}).destination == "summary"
 
 
 def test_the_checksum_follows_what_decides_the_documents() -> None:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from scheduler.transforms.body import TransformBody, parse_body
+from scheduler.transforms.body import TransformBody
 from scheduler.transforms.deduction import deduced_types
 from scheduler.transforms.documents import document_of, iso_milliseconds
+from scheduler.transforms.parsing import parse_body
 from scheduler.transforms.pivot import groups_search, ordered_sources
 
 
@@ -119,6 +120,40 @@ def test_an_aggregation_may_have_the_name_of_what_an_answer_has_anyhow() -> None
         ratio: {"value": 1.5},
     }
     assert document_of(body, bucket, {}) == {"key": "/", "doc_count": 3.0, "part": {"key": 2.0}, "ratio": 1.5}
+
+
+def test_numbers_that_are_no_numbers_to_json_are_null() -> None:
+    script = {"bucket_script": {"buckets_path": {"n": "_count"}, "script": "1 / (params.n - 1)"}}
+
+    assert value_of(script, {"value": None}) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [("unsigned_long", 9223372036854776000), ("double", 9.223372036854776e18), (None, 9.223372036854776e18)],
+)
+def test_an_unsigned_long_has_the_digits_that_its_double_prints_with(kind: str | None, value: Any) -> None:
+    body = body_of(x={"max": {"field": "ul"}})
+    answer = {"value": 9.223372036854776e18, "value_as_string": "9.223372036854776E18"}
+    types = {} if kind is None else {"x": kind}
+    found = document_of(body, {"key": {"key": "/"}, "doc_count": 1, "x": answer}, types)["x"]
+
+    assert (found, type(found)) == (value, type(value))
+
+
+def test_top_metrics_of_no_document_has_no_fields() -> None:
+    top = {"top_metrics": {"metrics": [{"field": "a"}, {"field": "b"}], "sort": "t"}}
+
+    assert value_of(top, {"top": []}) == {}
+    assert value_of(top, {"top": [{"metrics": {"a": 1, "b": None}}]}) == {"a": "1", "b": "null"}
+
+
+def test_latest_leaves_out_what_begins_with_an_underscore() -> None:
+    content = {"source": {"index": "raw"}, "dest": {"index": "summary"}}
+    body = parse_body("example", content | {"latest": {"unique_key": ["a"], "sort": "t"}})
+    newest = {"hits": {"hits": [{"_source": {"a": 1, "_b": 2, "c": {"_d": 3}}}]}}
+
+    assert document_of(body, {"key": {"a": 1}, "newest": newest}, {}) == {"a": 1, "c": {"_d": 3}}
 
 
 def test_a_date_is_written_as_one_only_where_the_destination_has_dates() -> None:

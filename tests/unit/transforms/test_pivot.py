@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from scheduler.transforms.body import parse_body
+from scheduler.transforms.parsing import parse_body
 from scheduler.transforms.pivot import groups_filter, groups_search, ordered_sources
 
 BODY = parse_body(

@@ -1,0 +1,224 @@
+"""Parses and checks the ``pivot`` of a transform. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from scheduler.transforms.asking import asked, asked_name
+from scheduler.transforms.body import BUCKETS, SINGLE_VALUES, Aggregation, Grouping, GroupSource
+from scheduler.transforms.checks import Checks
+
+_OTHERS = frozenset({"stats", "percentiles", "scripted_metric", "top_metrics", "bucket_selector"})
+_SUPPORTED = SINGLE_VALUES | BUCKETS | _OTHERS
+_SOURCES_KNOWN = {
+    "terms": {"field", "script", "missing_bucket"},
+    "histogram": {"field", "script", "missing_bucket", "interval"},
+    "date_histogram": {
+        "field",
+        "script",
+        "missing_bucket",
+        "fixed_interval",
+        "calendar_interval",
+        "time_zone",
+        "offset",
+    },
+}
+# Elasticsearch runs these natively; this executor does not.
+_NATIVE_ONLY = frozenset({"boxplot", "geo_bounds", "geo_centroid", "geo_line", "geotile_grid"})
+# What an aggregation cannot be without; the first of them stands for the field or the script of its values.
+_VALUES = "field or script"
+_NEEDED: dict[str, tuple[str, ...]] = {
+    "weighted_avg": ("value", "weight"),
+    "scripted_metric": ("map_script", "combine_script", "reduce_script"),
+    "top_metrics": ("metrics", "sort"),
+    "bucket_script": ("buckets_path", "script"),
+    "bucket_selector": ("buckets_path", "script"),
+    "range": (_VALUES, "ranges"),
+    "missing": ("field",),
+    "filter": (),
+}
+_CALENDAR_UNITS = {
+    "second": "s",
+    "minute": "m",
+    "hour": "h",
+    "day": "d",
+    "week": "w",
+    "month": "M",
+    "quarter": "q",
+    "year": "y",
+}
+# The longest that one calendar unit can be, a change of the clock included: what a bucket is at most.
+_LONGEST_SECONDS = {
+    "s": 1,
+    "m": 3_600,
+    "h": 4 * 3_600,
+    "d": 30 * 3_600,
+    "w": 174 * 3_600,
+    "M": 750 * 3_600,
+    "q": 2_214 * 3_600,
+    "y": 8_790 * 3_600,
+}
+
+
+class PivotParser(Checks):
+    """Parses ``pivot``."""
+
+    def parse(self, value: Any) -> Grouping:
+        """The groups and what is computed of them. Raises UnsupportedTransform."""
+        pivot = self.object(value, "pivot", {"group_by", "aggregations", "aggs"})
+        groups = self.object(pivot.get("group_by"), "pivot.group_by")
+        if not groups:
+            raise self.refusal("pivot.group_by", "must group by something")
+        if ("aggregations" in pivot) == ("aggs" in pivot):
+            raise self.refusal("pivot", "needs aggregations")
+        request = self.object(pivot.get("aggregations", pivot.get("aggs")), "pivot.aggregations")
+        if not request:
+            raise self.refusal("pivot.aggregations", "must compute something")
+        sources = tuple(self._group(name, group) for name, group in groups.items())
+        self.names([*groups, *request], "pivot")
+        aggregations = self._aggregations(request, "pivot.aggregations")
+        return Grouping(sources, aggregations, asked(request))
+
+    # -- groups ------------------------------------------------------------------------------------------
+
+    def _group(self, name: str, group: Any) -> GroupSource:
+        place = f"pivot.group_by.{name}"
+        content = self.object(group, place)
+        if len(content) != 1:
+            raise self.refusal(place, "must have one kind of grouping")
+        kind, specification = next(iter(content.items()))
+        if kind in _NATIVE_ONLY:
+            raise self.refusal(place, f"{kind} is not supported by this executor")
+        if kind not in _SOURCES_KNOWN:
+            raise self.refusal(place, f"there is no grouping by {kind}")
+        specification = self.object(specification, place, _SOURCES_KNOWN[kind])
+        if ("field" in specification) == ("script" in specification):
+            raise self.refusal(place, "needs either a field or a script")
+        if "script" in specification:
+            self.object(specification["script"], f"{place}.script")
+        else:
+            self.text(specification["field"], f"{place}.field")
+        if "missing_bucket" in specification and specification["missing_bucket"] is None:
+            raise self.refusal(f"{place}.missing_bucket", "must be true or false")
+        self.flag(specification, "missing_bucket", place, default=False)
+        if kind == "terms":
+            return GroupSource(name, "terms", specification)
+        if kind == "histogram":
+            interval = specification.get("interval")
+            if isinstance(interval, bool) or not isinstance(interval, int | float) or interval <= 0:
+                raise self.refusal(f"{place}.interval", "must be a number above 0")
+            return GroupSource(name, "histogram", specification)
+        longest = self._longest_bucket(specification, place)
+        return GroupSource(name, "date_histogram", specification, longest)
+
+    def _longest_bucket(self, specification: Mapping[str, Any], place: str) -> int:
+        fixed, calendar = specification.get("fixed_interval"), specification.get("calendar_interval")
+        if (fixed is None) == (calendar is None):
+            raise self.refusal(place, "needs either fixed_interval or calendar_interval")
+        offset = specification.get("offset", "0s")
+        sign = offset[:1] if isinstance(offset, str) and offset[:1] in ("+", "-") else ""
+        self.milliseconds(offset[1:] if sign else offset, f"{place}.offset")
+        if fixed is not None:
+            return int(self.milliseconds(fixed, f"{place}.fixed_interval", 1))
+        text = str(calendar)
+        unit = _CALENDAR_UNITS.get(text) or (text[1:] if text[:1] == "1" else "")
+        if unit not in _LONGEST_SECONDS:
+            raise self.refusal(f"{place}.calendar_interval", f"{calendar!r} is no calendar interval")
+        return _LONGEST_SECONDS[unit] * 1000
+
+    # -- aggregations ------------------------------------------------------------------------------------
+
+    def _aggregations(self, request: Mapping[str, Any], place: str) -> tuple[Aggregation, ...]:
+        parsed = tuple(self._aggregation(name, value, f"{place}.{name}") for name, value in request.items())
+        for one in parsed:
+            if one.kind in ("bucket_script", "bucket_selector"):
+                self._check_paths(one, set(request), f"{place}.{one.name}")
+        return parsed
+
+    def _aggregation(self, name: str, value: Any, place: str) -> Aggregation:
+        content = self.object(value, place)
+        kinds = [key for key in content if key not in ("aggs", "aggregations", "meta")]
+        if len(kinds) != 1:
+            raise self.refusal(place, "must have one kind of aggregation")
+        kind = kinds[0]
+        if kind in _NATIVE_ONLY:
+            raise self.refusal(place, f"{kind} is not supported by this executor")
+        if kind not in _SUPPORTED:
+            raise self.refusal(place, f"unsupported aggregation type {kind} (Elasticsearch refuses it too)")
+        specification = self.object(content[kind], place)
+        self.optional_object(content, "meta", f"{place}.meta")
+        self._check_specification(kind, specification, place)
+        return Aggregation(
+            name, kind, specification, self._inner(kind, content, place), asked_as=asked_name(name)
+        )
+
+    def _inner(self, kind: str, content: dict[str, Any], place: str) -> tuple[Aggregation, ...]:
+        keys = [key for key in ("aggs", "aggregations") if key in content]
+        if not keys:
+            return ()
+        if kind not in BUCKETS:
+            raise self.refusal(place, f"a {kind} aggregation holds no others")
+        if len(keys) > 1:
+            raise self.refusal(place, "has both aggs and aggregations")
+        inner = self.object(content[keys[0]], f"{place}.{keys[0]}")
+        self.names(list(inner), place)
+        return self._aggregations(inner, place)
+
+    def _check_specification(self, kind: str, specification: dict[str, Any], place: str) -> None:
+        """What would otherwise come to light only while documents are written, or not at all."""
+        for needed in _NEEDED.get(kind, (_VALUES,)):
+            if needed == _VALUES:
+                if "field" not in specification and "script" not in specification:
+                    raise self.refusal(place, f"{kind} needs a field or a script")
+            elif needed not in specification:
+                raise self.refusal(place, f"{kind} needs {needed}")
+        if "field" in specification and kind != "filter":
+            self.text(specification["field"], f"{place}.field")
+        if kind == "percentiles" and "percents" in specification:
+            self._check_percents(specification["percents"], f"{place}.percents")
+        if kind == "range":
+            self._check_ranges(specification["ranges"], f"{place}.ranges")
+        if kind == "top_metrics":
+            metrics = specification["metrics"]
+            for one in metrics if isinstance(metrics, list) else [metrics]:
+                metric = self.object(one, f"{place}.metrics")
+                self.text(metric.get("field"), f"{place}.metrics.field")
+
+    def _check_percents(self, value: Any, place: str) -> None:
+        percents = [self.number(one, place) for one in (value if isinstance(value, list) else [value])]
+        if not percents or not all(0 <= percent <= 100 for percent in percents):
+            raise self.refusal(place, "must be numbers from 0 to 100")
+        if len(set(percents)) < len(percents):
+            raise self.refusal(place, "names a percent twice")
+
+    def _check_ranges(self, value: Any, place: str) -> None:
+        if not isinstance(value, list) or not value:
+            raise self.refusal(place, "must be a list of ranges")
+        for one in value:
+            bounds = self.object(one, place, {"from", "to", "key"})
+            for end in ("from", "to"):
+                if bounds.get(end) is not None:
+                    self.number(bounds[end], f"{place}.{end}")
+            if "key" in bounds:
+                self.text(bounds["key"], f"{place}.key")
+
+    def _check_paths(self, aggregation: Aggregation, names: set[str], place: str) -> None:
+        value = aggregation.specification["buckets_path"]
+        if not isinstance(value, str | dict | list):
+            raise self.refusal(f"{place}.buckets_path", "must name aggregations")
+        paths = [value] if isinstance(value, str) else value
+        for path in paths.values() if isinstance(paths, dict) else paths:
+            # The engine takes what follows the last dot for a property of the metric.
+            if isinstance(path, str) and "." in path and path in names:
+                reason = f"buckets_path {path!r} cannot name an aggregation with a dot; write {path}.value"
+                raise self.refusal(place, reason)
+            if isinstance(path, str) and not path.startswith("_") and not _names_one(path, names):
+                known = ", ".join(sorted(names - {aggregation.name})) or "none"
+                raise self.refusal(place, f"buckets_path {path!r} names no aggregation beside it: {known}")
+
+
+def _names_one(path: str, names: set[str]) -> bool:
+    """Whether a path begins with one of the names, and goes on as a path does."""
+    begun = (path[len(name) :] for name in names if path.startswith(name))
+    return any(rest[:1] in ("", ".", "[", ">") for rest in begun)
