@@ -244,7 +244,11 @@ class Source:
 
     def _search(self, request: Mapping[str, Any], *, smaller_may_do: bool = False) -> Any:
         """Run a search; None where a smaller page may succeed."""
-        return self._answered(self._ask([request])[0], smaller_may_do=smaller_may_do)
+        answer = self._answered(self._ask([request])[0], smaller_may_do=smaller_may_do)
+        if answer is not None and request["aggregations"] and "aggregations" not in answer:
+            what = f"transform {self._body.identifier}: search"
+            raise SourceMissing(f"{what}: no index matches {','.join(self._body.indices)} yet")
+        return answer
 
     def _ask(self, requests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         header = {
@@ -267,8 +271,6 @@ class Source:
             if answer["error"].get("type") == "index_not_found_exception":
                 raise SourceMissing(f"{what}: there is no index {','.join(self._body.indices)} yet")
         raise_for_error(what, answer, where=self._engine.url)
-        if request["aggregations"] and "aggregations" not in answer:
-            raise SourceMissing(f"{what}: no index matches {indices} yet")
         return answer
 
 
