@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 from engine.errors import ShippingError
 from shipping.framing import Block
-from shipping.identity import HEAD_BYTES, Entry, find_same_file, is_rotated_name, same_content
+from shipping.identity import Entry, find_same_file, is_rotated_name
 from shipping.positions import Span
+from shipping.recognition import Orphan, recognise
 from shipping.registry import Registry
 from shipping.rotated import SEARCH_SECONDS, FileId, RotatedFiles, rotated_of
-from shipping.sources import Pipe, PlainFile, Source, open_source
+from shipping.sources import Pipe, Source, open_source
 from shipping.tail import Tail, Truncated, state_of
 from shipping.wanted import STANDARD_INPUT, WantedPaths
 
@@ -53,15 +54,6 @@ class FollowOptions:
     most_open: int = 4096
 
 
-@dataclass(slots=True)
-class _Orphan:
-    """A file that was emptied before it was read to its end: the rest may be in a copy of it."""
-
-    tail: Tail
-    entry: Entry
-    since: float
-
-
 class Follower:
     """Everything that is read, by patterns of paths."""
 
@@ -91,7 +83,7 @@ class Follower:
         self._tails: dict[FileId, Tail] = {}
         self._remainders: list[Tail] = []
         self._pipes: dict[str, Tail] = {}
-        self._orphans: list[_Orphan] = []
+        self._orphans: list[Orphan] = []
         self._rotated = RotatedFiles()
         self._homes: dict[str, FileId] = {}
         self._told_damaged: set[FileId] = set()
@@ -360,7 +352,7 @@ class Follower:
         file = source.device, source.inode
         entries = self._registry.entries
         open_keys = {tail.key for tail in self.tails}
-        orphans = {orphan.entry.key: orphan for orphan in self._orphans}
+        orphans = {orphan.entry.key for orphan in self._orphans}
         entry = find_same_file(
             [entry for entry in entries if entry.key not in open_keys and entry.key not in orphans],
             device=file[0],
@@ -373,27 +365,18 @@ class Follower:
             self._follow(source, entry.path, entry)
             return True
         self._identify_opened()
-        if not self._first_scan and self._is_copied_now(source):
+        found = recognise(source, self._registry.entries, self.tails, self._orphans)
+        if found.what == "copy":
             return False
-        entries, open_keys = self._registry.entries, {tail.key for tail in self.tails}
-        related = [entry for entry in entries if is_rotated_name(source.path, entry.path)]
-        for entry in reversed(related):
-            orphan = orphans.get(entry.key)
-            content = same_content(orphan.entry if orphan else entry, source.size, source.read_at)
-            if content == "other":
-                continue
-            if entry.key in open_keys:
-                return False  # a copy of what is being read, made before the original is emptied
-            if orphan and source.size is not None and source.size < orphan.tail.framer.position:
-                content = "shorter"
-            if content == "shorter":
-                self._rotated.settle(file, state)
-                if orphan:  # all of the copy was read; a half line beyond it is nowhere else
-                    orphan.since = -math.inf
-                return False
-            self._follow_rest(source, state, orphan.entry if orphan else entry)
-            if orphan:
-                self._orphans.remove(orphan)
+        if found.what == "nothing":
+            self._rotated.settle(file, state)
+            if found.orphan:  # all of the copy was read; a half line beyond it is nowhere else
+                found.orphan.since = -math.inf
+            return False
+        if found.entry is not None:
+            self._follow_rest(source, state, found.entry)
+            if found.orphan:
+                self._orphans.remove(found.orphan)
             return True
         if not wanted and (reference is None or source.modified < reference):
             return False
@@ -407,19 +390,6 @@ class Follower:
         path = source.path if wanted else self._rotated.home_of(source.path)
         self._follow(source, path, None)
         return True
-
-    def _is_copied_now(self, source: Source) -> bool:
-        """Whether this is a copy of a short log that has grown since, and is longer than its copy."""
-        if source.size is None or source.size >= HEAD_BYTES:
-            return False
-        content = source.read_at(0, HEAD_BYTES)
-        return bool(content) and any(
-            is_rotated_name(source.path, tail.path) and tail.source.read_at(0, len(content)) == content
-            for tail in self._tails.values()
-            if tail.attached
-            and isinstance(tail.source, PlainFile)
-            and tail.file != (source.device, source.inode)
-        )
 
     def _identify_opened(self) -> None:
         """Make known what is open, or a copy that turns up would be taken for another log."""
@@ -505,7 +475,7 @@ class Follower:
             return
         self._tails.pop(tail.file, None)
         if reached is not None:
-            self._orphans.append(_Orphan(tail, reached, now))
+            self._orphans.append(Orphan(tail, reached, now))
             self._rotated.begin(tail.path, now)
         fresh = Tail(tail.source, tail.path, entry=None, max_line_bytes=self._options.max_line_bytes)
         fresh.header = tail.header  # a log that is emptied while it is written gets no second one

@@ -28,6 +28,8 @@ TAIL_BYTES = 256
 COMPRESSED_SUFFIXES = (".gz", ".zst", ".bz2", ".xz")
 
 _ROTATION_MARK = r"(?:\d[\d._:T+-]*?Z?|old|prev|bak)"
+# At the end, or before the suffix.
+_ROTATION_MARKS = (rf"[._-]{_ROTATION_MARK}", rf"[._-]{_ROTATION_MARK}(\.[^./]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +138,36 @@ def is_rotated_name(candidate: str, original: str) -> bool:
     ``access.log`` becomes ``access.log.1``, ``access.log-20240131``, ``access.log.2.gz``,
     ``access-20240131.log`` (with logrotate's ``extension``) or ``access.1.log``; in the same folder.
     """
-    folder, name = os.path.split(original)
-    other_folder, other = os.path.split(candidate)
     # Asked for every pair of a file and a name, so what costs little comes first.
-    if folder != other_folder or other == name or not other.startswith(os.path.splitext(name)[0]):  # noqa: PTH122
+    begin = _beginning(original)
+    if not candidate.startswith(begin) or "/" in candidate[len(begin) :] or candidate == original:
         return False
-    return _rotated_names(name).fullmatch(other) is not None
+    return _rotated_names(original).fullmatch(candidate) is not None
+
+
+def may_hold_the_same(candidate: str, path: str) -> bool:
+    """Whether, by its name, a file may be a rotated, copied or packed one of what was met at a path.
+
+    That may have been a rotated file itself, where a glob names these, too.
+    """
+    names = _names_before(candidate)
+    return path in names or not names.isdisjoint(_names_before(path))
+
+
+@lru_cache(maxsize=4096)
+def _names_before(path: str) -> frozenset[str]:
+    """What a file may have been called before it was rotated and packed, if its name says that it was."""
+    plain, suffix = os.path.splitext(path)  # noqa: PTH122
+    if suffix not in COMPRESSED_SUFFIXES:
+        plain = path
+    found = [re.fullmatch(rf"(.+?){mark}", plain) for mark in _ROTATION_MARKS]
+    names = {"".join(match.groups(default="")) for match in found if match}
+    return frozenset({*names, plain} - {path})
+
+
+@lru_cache(maxsize=4096)
+def _beginning(path: str) -> str:
+    return os.path.splitext(path)[0]  # noqa: PTH122
 
 
 @lru_cache(maxsize=4096)

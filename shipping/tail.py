@@ -83,6 +83,19 @@ class Tail:
             return self.seen[0] == self.framer.position
         return self.key is not None or self._is_empty
 
+    def begins_like(self, content: bytes) -> bool:
+        """Whether some bytes begin like what was read of it, as far as both go."""
+        length = min(len(self._head), len(content))
+        return self._head[:length] == content[:length]
+
+    def was_emptied(self) -> bool:
+        """Whether it is shorter than what was read of it, or holds other bytes."""
+        size, position = self.source.size, self.framer.position
+        if size is None or size < position:
+            return size is not None
+        before = self.source.read_at(position - len(self._before), len(self._before))
+        return before != self._before or not self._head_is_unchanged()
+
     def skip_to_end(self) -> None:
         """Leave out what is there already."""
         size = self.source.size or 0

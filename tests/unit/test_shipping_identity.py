@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shipping.identity import is_rotated_name
+from shipping.identity import is_rotated_name, may_hold_the_same
 
 ROTATED = [
     "access.log.1",
@@ -59,3 +59,12 @@ def test_a_log_without_a_suffix() -> None:
     assert is_rotated_name("/var/log/access_log-20251125", "/var/log/access_log")
     assert is_rotated_name("/var/log/access_log.1", "/var/log/access_log")
     assert not is_rotated_name("/var/log/access_log.api", "/var/log/access_log")
+
+
+@pytest.mark.parametrize("name", [*ROTATED, "access.log.gz"])
+def test_names_of_files_that_may_hold_the_same(name: str) -> None:
+    assert may_hold_the_same(f"/var/log/{name}", "/var/log/access.log")
+    assert may_hold_the_same(f"/var/log/{name}", "/var/log/access.log.18")
+    assert not may_hold_the_same("/var/log/access.log", f"/var/log/{name}")
+    assert not may_hold_the_same(f"/var/log/{name}", "/var/log/error.log")
+    assert not may_hold_the_same(f"/var/log/{name}", "/srv/log/access.log")

@@ -1,0 +1,123 @@
+"""Tells what an unknown file is: a copy of what is being read, the rest of a log that was emptied, or new.
+
+Names only say what may be related. Whether it is, the content says; and where that is no more than a header,
+which all files of a log begin with, it says nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from shipping.formats import NO_HEADER, header_after
+from shipping.identity import TAIL_BYTES, Entry, may_hold_the_same, same_content
+from shipping.sources import CompressedFile, PlainFile, Source
+from shipping.tail import Tail
+
+# So much of two open files is compared; packed ones are unpacked for it.
+_COMPARED_BYTES = 1 << 16
+
+
+@dataclass(slots=True)
+class Orphan:
+    """A file that was emptied before it was read to its end: the rest may be in a copy of it."""
+
+    tail: Tail
+    entry: Entry
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """What a file is.
+
+    Attributes:
+        what: "copy" of what is being read, made before the original is emptied; "rest": it holds what was
+            not read of a file that is gone; "nothing": all of it was read; "new".
+        entry: of the file that it holds the rest of.
+        orphan: that file, where it was emptied while it was followed.
+    """
+
+    what: Literal["copy", "rest", "nothing", "new"]
+    entry: Entry | None = None
+    orphan: Orphan | None = None
+
+
+NEW = Recognised("new")
+_COPY = Recognised("copy")
+
+
+def recognise(
+    source: Source, entries: Sequence[Entry], tails: Collection[Tail], orphans: Iterable[Orphan]
+) -> Recognised:
+    """Compare a file that is not known by device and inode with those that are.
+
+    Args:
+        source: the file.
+        entries: of all files that are known.
+        tails: those that are open.
+        orphans: those that were emptied before they were read to their end.
+
+    Raises EOFError, OSError or ShippingError where the file cannot be read.
+    """
+    content = _beginning_of(source)
+    for tail in tails:
+        related = may_hold_the_same(source.path, tail.path) and tail.begins_like(content)
+        if related and _is_copy_of(tail, source, content):
+            return _COPY
+    compared = {tail.key for tail in tails if isinstance(tail.source, PlainFile)}
+    unpacked = {tail.key for tail in tails} - compared
+    emptied = {orphan.entry.key: orphan for orphan in orphans}
+    for entry in reversed(entries):
+        if entry.key in compared or not may_hold_the_same(source.path, entry.path):
+            continue
+        orphan = emptied.get(entry.key)
+        last = orphan.entry if orphan else entry
+        known = same_content(last, source.size, source.read_at)
+        if known == "other" or (orphan is None and _only_header_is_same(last, source)):
+            continue
+        if entry.key in unpacked:
+            return _COPY
+        if orphan and source.size is not None and source.size < orphan.tail.framer.position:
+            known = "shorter"
+        return Recognised("nothing" if known == "shorter" else "rest", last, orphan)
+    return NEW
+
+
+def _is_copy_of(tail: Tail, source: Source, content: bytes) -> bool:
+    """Whether a file begins as an open one does, as far as it goes."""
+    original = tail.source
+    same = tail.file == (source.device, source.inode)
+    if same or tail.key is None or not isinstance(original, PlainFile):
+        return False
+    if tail.was_emptied():
+        # Nobody has noticed yet. Then the copy is looked at again.
+        reached = tail.reached()
+        return reached is not None and same_content(reached, source.size, source.read_at) != "other"
+    size = source.size
+    if size is not None and not 0 < size <= original.size:
+        return False
+    if not content or original.read_at(0, len(content)) != content:
+        return False
+    end = max(0, (size or 0) - TAIL_BYTES)
+    return size is None or source.read_at(end, TAIL_BYTES) == original.read_at(end, size - end)
+
+
+def _beginning_of(source: Source) -> bytes:
+    try:
+        return source.read_at(0, _COMPARED_BYTES)
+    except EOFError:  # it is still being packed
+        begun = source.cut_short if isinstance(source, CompressedFile) else b""
+        if b"\n" not in begun:
+            raise
+        return begun
+
+
+def _only_header_is_same(entry: Entry, source: Source) -> bool:
+    """Whether nothing is known of a file but the header that it shares with this one, which has lines."""
+    head = source.read_at(0, entry.head.length)
+    for number, line in enumerate(head.splitlines()):
+        if not line.startswith(b"#") and header_after(line, NO_HEADER, first=number == 0) == NO_HEADER:
+            return False
+    return len(source.read_at(0, entry.head.length + 1)) > entry.head.length
