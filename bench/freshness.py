@@ -1,7 +1,7 @@
 """Measures how soon a 10 s bucket is complete in its summary, at a steady rate; run by hand, in a namespace
 of its own.
 
-    python bench/freshness.py --url http://127.0.0.1:9200 --rate 2000 --seconds 120
+    python bench/freshness.py --url http://127.0.0.1:9200 --rate 2000 --seconds 330
 
 Lines go through the ingest pipeline as a shipper sends them. A bucket is complete when the `traffic`
 document that one finds by searching has all of its lines; the time is measured from the bucket's end, by
@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import os
 import statistics
 import sys
 import threading
@@ -65,7 +67,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     arguments.add_argument("--url", default="http://127.0.0.1:9200")
     arguments.add_argument("--rate", type=int, default=2000, help="lines a second")
-    arguments.add_argument("--seconds", type=int, default=120)
+    arguments.add_argument("--seconds", type=int, default=330)
     given = arguments.parse_args()
     settings = Settings(namespace=f"bench{uuid.uuid4().hex[:8]}", engine=EngineSettings(url=given.url))
     engine = Engine(Connection(given.url))
@@ -98,9 +100,13 @@ def main() -> None:
             thread.join()
         ordered = sorted(waits.values())
         buckets = sum(first <= bucket and bucket + 10 < until for bucket in sent)
-        print(f"{given.rate:,} lines/s: {len(waits)} of {buckets} buckets complete")
+        load = os.getloadavg()[0]
+        print(f"{given.rate:,} lines/s: {len(waits)} of {buckets} buckets complete; load average {load:.1f}")
+        # The nearest rank: of fewer than 100 buckets, the slowest.
+        p99 = ordered[math.ceil(0.99 * len(ordered)) - 1]
         print(
-            f"seconds after a bucket's end: median {statistics.median(ordered):.1f}, most {ordered[-1]:.1f}"
+            f"seconds after a bucket's end: median {statistics.median(ordered):.1f}, p99 {p99:.1f}, "
+            f"most {ordered[-1]:.1f}"
         )
         print(f"a tick: median {statistics.median(ticks) * 1000:.0f} ms, most {max(ticks) * 1000:.0f} ms")
     finally:

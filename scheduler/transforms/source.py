@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -102,12 +101,22 @@ class Source:
         asked = [request | {"track_total_hits": True}]
         if leading is not None and leading.field is not None:
             asked += [_outermost(request, leading.field, order) for order in ("asc", "desc")]
-        counted, *ends = (self._answered(one) for one in self._ask(asked))
-        first, last = (_dates(end["hits"]["hits"]) for end in ends) if ends else ([], [])
-        total = int(counted["hits"]["total"]["value"])
-        if not first or not last:
+        counted, *ends = self._ask(asked)
+        total = int(self._answered(counted)["hits"]["total"]["value"])
+        if leading is None or total == 0:
             return Extent(total, None, None)
-        return Extent(total, min(first), max(last))
+        if any("error" in end for end in ends):
+            # A date of before 1970 is refused where another index has dates with nanoseconds.
+            return Extent(total, *self._least_and_greatest(request, leading))
+        first, last = (_dates(end["hits"]["hits"]) for end in ends)
+        return Extent(total, min(first, default=None), max(last, default=None))
+
+    def _least_and_greatest(self, request: Mapping[str, Any], leading: GroupSource) -> list[int | None]:
+        names = ("min", "max")
+        dates = {name: {name: {"field": leading.field}} for name in names}
+        found = self._search({**request, "aggregations": dates})["aggregations"]
+        values = [found[name]["value"] for name in names]
+        return [None if value is None else int(value) for value in values]
 
     def _leading(self) -> GroupSource | None:
         """The date by which the groups are ordered, if buckets of it can be told from its values."""
@@ -287,9 +296,8 @@ def _outermost(request: Mapping[str, Any], field: str, order: str) -> dict[str, 
 
 def _dates(hits: Sequence[Mapping[str, Any]]) -> list[int]:
     """The dates of documents, in whole milliseconds; those with nanoseconds have them as a fraction."""
-    return [
-        math.floor(float(date)) for hit in hits for dates in hit.get("fields", {}).values() for date in dates
-    ]
+    texts = [text for hit in hits for dates in hit.get("fields", {}).values() for text in dates]
+    return [int(text.partition(".")[0]) for text in texts]
 
 
 def _between(leading: GroupSource, start: int, end: int) -> dict[str, Any]:
