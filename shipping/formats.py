@@ -163,6 +163,14 @@ def header_after(line: bytes, header: Header, *, first: bool) -> Header:
     return header
 
 
+def is_header_only(beginning: bytes) -> bool:
+    """Whether the beginning of a file holds nothing but what all files of its log begin with."""
+    return all(
+        line.startswith(b"#") or (number == 0 and header_after(line, NO_HEADER, first=True) != NO_HEADER)
+        for number, line in enumerate(beginning.removeprefix(_BYTE_ORDER_MARK).splitlines())
+    )
+
+
 def header_before(read_at: Callable[[int, int], bytes], offset: int) -> Header:
     """The header in force at an offset, read from the file; only files that begin with a header are searched.
 

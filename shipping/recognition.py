@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from shipping.formats import NO_HEADER, header_after
+from shipping.formats import is_header_only
 from shipping.identity import TAIL_BYTES, Entry, may_hold_the_same, same_content
 from shipping.sources import CompressedFile, PlainFile, Source
 from shipping.tail import Tail
@@ -116,8 +116,5 @@ def _beginning_of(source: Source) -> bytes:
 
 def _only_header_is_same(entry: Entry, source: Source) -> bool:
     """Whether nothing is known of a file but the header that it shares with this one, which has lines."""
-    head = source.read_at(0, entry.head.length)
-    for number, line in enumerate(head.splitlines()):
-        if not line.startswith(b"#") and header_after(line, NO_HEADER, first=number == 0) == NO_HEADER:
-            return False
-    return len(source.read_at(0, entry.head.length + 1)) > entry.head.length
+    head = source.read_at(0, entry.head.length + 1)
+    return len(head) > entry.head.length and is_header_only(head[: entry.head.length])

@@ -9,7 +9,7 @@ import time
 from dataclasses import replace
 
 from engine.errors import ShippingError
-from shipping.formats import NO_HEADER, Header, header_before, runs_by_header
+from shipping.formats import NO_HEADER, Header, header_before, is_header_only, runs_by_header
 from shipping.framing import Block, LineFramer
 from shipping.identity import HEAD_BYTES, TAIL_BYTES, Entry, Fingerprint, fingerprint, first_line, new_key
 from shipping.positions import Span
@@ -154,9 +154,10 @@ class Tail:
         """Give out a half-written last line, flagged."""
         if self.key is None and not self._identify(registry, whole_line=False):
             return []
+        whole: list[Block] = []
         if self.framer.position == 0 and isinstance(self.source, PlainFile):
-            self.framer.feed(self.source.read_at(0, HEAD_BYTES))
-        return self.framer.flush()
+            whole = self.framer.feed(self.source.read_at(0, HEAD_BYTES))
+        return whole + self.framer.flush()
 
     def parts(self, block: Block) -> list[tuple[Block, Header]]:
         """A block cut where the file names other columns, with what it said of each part; in order."""
@@ -208,6 +209,9 @@ class Tail:
             self._is_empty = not head
             complete = head.endswith(b"\n") or len(head) == HEAD_BYTES or first_line(head) != head
             if not head or (whole_line and not complete):
+                return False
+            # Nor does a header tell a file from others; so a line is waited for as long as for half a one.
+            if whole_line and len(head) < HEAD_BYTES and head[-1:] == b"\n" and is_header_only(head):
                 return False
         device, inode = self.file
         host = socket.gethostname()
