@@ -152,7 +152,7 @@ class Tail:
 
     def flush(self, registry: Registry) -> list[Block]:
         """Give out a half-written last line, flagged."""
-        if self.key is None and not self._identify(registry, whole_line=False):
+        if self.key is None and not self._identify(registry, whole_line=False, at_last=True):
             return []
         whole: list[Block] = []
         if self.framer.position == 0 and isinstance(self.source, PlainFile):
@@ -200,7 +200,7 @@ class Tail:
     def _pipe_ended(self) -> bool:
         return isinstance(self.source, Pipe) and self.source.ended
 
-    def _identify(self, registry: Registry, *, whole_line: bool) -> bool:
+    def _identify(self, registry: Registry, *, whole_line: bool, at_last: bool = False) -> bool:
         if self.is_pipe:
             # Nothing of a pipe can be read twice, so its lines need ids that never come again.
             head = os.urandom(16)
@@ -211,7 +211,7 @@ class Tail:
             if not head or (whole_line and not complete):
                 return False
             # Nor does a header tell a file from others; so a line is waited for as long as for half a one.
-            if whole_line and len(head) < HEAD_BYTES and head[-1:] == b"\n" and is_header_only(head):
+            if not at_last and len(head) < HEAD_BYTES and head[-1:] == b"\n" and is_header_only(head):
                 return False
         device, inode = self.file
         host = socket.gethostname()

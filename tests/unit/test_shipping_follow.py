@@ -272,6 +272,52 @@ def test_where_a_link_led_is_remembered_though_nothing_was_there(desk: Desk) -> 
     assert sorted(desk.read) == sorted(desk.written)
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_logs_that_begin_with_the_same_header_are_told_apart(desk: Desk, packed: bool) -> None:
+    """A file of which nothing but the header is known says nothing about the next one with that header."""
+    header = "#Fields: date time c-ip cs-method cs-uri-stem sc-status\n"
+    registry = desk.registry()
+    for _ in range(3):
+        desk.log.write_text(header)
+        desk.written.append(header.strip())
+        follower = desk.follower(registry)
+        for _ in range(2):
+            desk.look(follower)
+            for tail, block in follower.read():
+                desk.take(registry, tail, block)
+        follower.close()
+        registry.close()
+        desk.write(3)
+        if packed:
+            for number in (2, 1):
+                older = desk.log.with_name(f"access.log.{number}.gz")
+                if older.exists():
+                    older.rename(desk.log.with_name(f"access.log.{number + 1}.gz"))
+            desk.log.with_name("access.log.1.gz").write_bytes(gzip.compress(desk.log.read_bytes()))
+            desk.log.unlink()
+        else:
+            rotate(desk)
+        registry = desk.registry()
+    desk.log.write_text(header)
+    desk.written.append(header.strip())
+    desk.write(2)
+    desk.read_all(registry, desk.follower(registry))
+    assert sorted(desk.read) == sorted(desk.written)
+
+
+def test_a_log_that_holds_a_header_only_is_read_in_the_end(desk: Desk) -> None:
+    desk.log.write_text("#Fields: date time c-ip cs-method cs-uri-stem sc-status\n")
+    registry = desk.registry()
+    follower = desk.follower(registry)
+    desk.read_all(registry, follower)
+    assert desk.read == []
+    follower.close()
+    follower = desk.follower(registry, options=FollowOptions(once=True))
+    desk.read_all(registry, follower)
+    assert len(desk.read) == 1
+    assert follower.finished
+
+
 def test_what_was_forgotten_is_not_read_again(desk: Desk) -> None:
     desk.write(3)
     registry = desk.registry()
