@@ -15,7 +15,7 @@ from itertools import accumulate
 from typing import Any
 
 from shipping.formats import NO_HEADER, SEEN_BY_ITSELF, FormatOptions, Header
-from shipping.framing import Block
+from shipping.framing import FLAG_TRUNCATED, Block
 
 # A line whose bytes are no UTF-8 is sent with each such byte as \xNN, which is how Apache and nginx
 # themselves write bytes that they do not trust; its exact bytes go along in httpmon.original_bytes.
@@ -222,19 +222,24 @@ def read_answer(answer: Any, count: int) -> list[tuple[Fate, Refusal | None]] | 
     return fates
 
 
-def dead_letter(item: bytes, refusal: Refusal, now: str) -> bytes:
+def dead_letter(item: bytes, refusal: Refusal, now: str, *, longest: int | None = None) -> bytes:
     """The bulk item that keeps a refused line in the dead-letter data stream, under the same id.
 
     Args:
         item: the refused item, as ``bulk_items`` made it.
         refusal: why.
         now: ISO time for ``@timestamp``: the line's own time is not known here.
+        longest: characters of the line that are kept, where it was refused for its length; it is flagged.
     """
     action_line, source = item.split(b"\n", 1)
     action = json.loads(action_line)["create"]
     document = json.loads(source)
     document["@timestamp"] = now
     document["event"]["kind"] = "pipeline_error"
+    if longest is not None and len(document["event"]["original"]) > longest:
+        document["event"]["original"] = document["event"]["original"][:longest]
+        document["log"]["flags"] = [*document["log"].get("flags", ()), FLAG_TRUNCATED]
+        document.get("httpmon", {}).pop("original_bytes", None)
     document["error"] = {"type": refusal.kind, "code": str(refusal.status), "message": refusal.reason}
     # Not through the pipeline that may have refused it.
     head = {"create": {"_id": action["_id"], "pipeline": "_none"}}

@@ -23,6 +23,9 @@ from shipping.positions import Span
 _SUSPECT_ATTEMPTS = 6
 _FIRST_PAUSE_SECONDS = 0.1
 _CLOSE_SECONDS = 0.5
+# Of a line that a proxy refuses for its size; nginx's limit for a request is 1 MB.
+_KEPT_CHARACTERS = 8192
+_TOO_LONG = "the request with this line alone was refused for its size (413); its beginning is kept"
 
 
 class BulkTarget(Questioned, Protocol):
@@ -250,6 +253,10 @@ class Delivery:
                 if error.status == 413 and len(items) > 1:
                     middle = len(items) // 2
                     return self._deliver(items[:middle], target) and self._deliver(items[middle:], target)
+                if error.status == 413 and target != self._options.dead_target:
+                    return self._bury(
+                        [(items[0], Refusal(413, error.error_type, _TOO_LONG))], _KEPT_CHARACTERS
+                    )
                 self._trouble.begins(f"the engine refuses lines: {error}")
                 failures = self._pause(failures)
                 in_doubt = True
@@ -305,18 +312,22 @@ class Delivery:
                     again.append(item)
                     trouble = trouble if trouble and fate is Fate.RETRY else refusal
         self._count(target, created=created, duplicates=duplicates, retried=len(again))
-        if dead:
-            now = datetime.now(UTC).isoformat(timespec="milliseconds")
-            letters = [dead_letter(item, refusal, now) for item, refusal in dead]
-            if self._deliver(letters, self._options.dead_target):
-                self._count(target, dead=len(dead))
-            else:  # told to leave: the next shipper meets them again
-                again += [item for item, _ in dead]
+        if dead and not self._bury(dead):  # told to leave: the next shipper meets them again
+            again += [item for item, _ in dead]
         if trouble is None:
             self._trouble.ends()
         elif not created:
             self._trouble.begins(f"{target} takes no lines now: {trouble}")
         return again
+
+    def _bury(self, dead: list[tuple[bytes, Refusal]], longest: int | None = None) -> bool:
+        """Keep lines in the dead letters; False when told to leave."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        letters = [dead_letter(item, refusal, now, longest=longest) for item, refusal in dead]
+        if not self._deliver(letters, self._options.dead_target):
+            return False
+        self._count(self._options.target, dead=len(dead))
+        return True
 
     def _count(
         self, target: str, *, created: int = 0, duplicates: int = 0, dead: int = 0, retried: int = 0
