@@ -211,6 +211,7 @@ def request_fields(request, url, http)
 end
 
 def split_request(request)
+  raise Unparsed, "not a line that Logstash parses, a coloured request" if request.start_with?("\e")
   method, space, rest = request.partition(" ")
   return [] if space.empty? || method.empty?
   at = rest.rindex(" HTTP/")
