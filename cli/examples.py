@@ -64,7 +64,10 @@ EXAMPLES = {
         "watch execute high_traffic --simulate",
         "watch execute high_traffic --at 2026-03-01T12:00:07Z",
     ),
-    "watch backtest": ("watch backtest high_traffic --from 2026-03-01 --to 2026-03-02 --set threshold=20",),
+    "watch backtest": (
+        "watch backtest high_traffic --from 24h",
+        "watch backtest high_traffic --from 2026-03-01 --to 2026-03-02 --set threshold=20",
+    ),
     "watch validate": ("watch validate my-watch.json",),
     "reconcile": ("reconcile --from 24h", "reconcile --from 2026-03-01 --to 2026-03-02 --repair"),
     "config show": ("config show", "config show --format json"),

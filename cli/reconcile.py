@@ -11,11 +11,13 @@ def command(
     context: typer.Context,
     start: Annotated[
         str,
-        typer.Option("--from", metavar="TIME", help="Begin of the time to compare, or how long ago (2h)."),
+        typer.Option("--from", metavar="TIME", help="Start: a time, or how long before the end (2h)."),
     ],
     end: Annotated[
         str | None,
-        typer.Option("--to", metavar="TIME", help="End of it; now if not given.", show_default=False),
+        typer.Option(
+            "--to", metavar="TIME", help="End: a time, or how long ago; now if not given.", show_default=False
+        ),
     ] = None,
     repair: Annotated[
         bool, typer.Option("--repair", help="Write what the source says where a summary differs.")
@@ -35,13 +37,12 @@ def command(
     from engine.errors import EXIT_DEGRADED
     from provisioning.executors import choose_executors
     from provisioning.retention import retention_for
-    from reading.buckets import past_moment
+    from reading.buckets import span_of_time
     from reading.tables import table_text
     from scheduler.transforms.control import control_of
     from scheduler.transforms.reconcile import reconcile, record, summary_line
 
-    now = datetime.now(UTC)
-    first, last = past_moment(start, None, now), now if end is None else past_moment(end, None, now)
+    first, last = span_of_time(start, end, start, None, datetime.now(UTC))
     loaded = loaded_settings(context)
     settings = loaded.settings
     with open_engine(loaded) as engine:

@@ -140,9 +140,20 @@ def execute(
 def backtest(
     context: typer.Context,
     name: Name,
-    since: Annotated[datetime, typer.Option("--from", help="UTC time to begin at.", show_default=False)],
-    until: Annotated[
-        datetime | None, typer.Option("--to", help="UTC time to end at; now if left out.", show_default=False)
+    start: Annotated[
+        str,
+        typer.Option(
+            "--from", metavar="TIME", help="Start: a time in UTC, or how long before the end (24h)."
+        ),
+    ],
+    end: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="TIME",
+            help="End: a time in UTC, or how long ago; now if not given.",
+            show_default=False,
+        ),
     ] = None,
     assignments: Annotated[
         list[str] | None,
@@ -156,18 +167,18 @@ def backtest(
     from datetime import UTC
 
     from cli.context import loaded_settings, open_engine
+    from reading.buckets import span_of_time
     from scheduler.watches.backtest import backtest as run_backtest
     from scheduler.watches.backtest_report import as_json, as_table, watch_to_try
 
-    begin = since.replace(tzinfo=UTC)
     stem = name.removeprefix("httpmon-").replace("-", "_")
     given = [one if "." in one.partition("=")[0] else f"{stem}.{one}" for one in assignments or ()]
     loaded = loaded_settings(context, assignments=given)
     with open_engine(loaded) as engine:
-        end = engine.now() if until is None else until.replace(tzinfo=UTC)
+        first, last = span_of_time(start, end, start, UTC, engine.now())
         watch = watch_to_try(engine, loaded.settings, stem, name)
-        done = run_backtest(engine, loaded.settings.names, watch, begin, end)
-    typer.echo(as_json(done, begin, end) if format == "json" else as_table(done, begin, end))
+        done = run_backtest(engine, loaded.settings.names, watch, first, last)
+    typer.echo(as_json(done, first, last) if format == "json" else as_table(done, first, last))
 
 
 @app.command()
