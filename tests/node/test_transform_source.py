@@ -9,7 +9,7 @@ import pytest
 
 from engine.client import Engine
 from provisioning.settings import Settings
-from scheduler.transforms.body import parse_body
+from scheduler.transforms.parsing import parse_body
 from scheduler.transforms.source import Extent, Source
 
 pytestmark = pytest.mark.node
