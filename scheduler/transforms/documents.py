@@ -32,6 +32,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CYCLE_YEARS = 400
 _CYCLE = timedelta(days=146_097) // timedelta(milliseconds=1)
 _FIRST = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+_LONGS_END = 2**63
 # What natively is left out of a document, if its name begins so: it is computed for others to use.
 _INTERNAL = "_"
 # The fraction that a whole number prints with, at the end of a range's key or before the dash in it.
@@ -86,7 +87,9 @@ def _values(
 ) -> Iterator[tuple[str, Any]]:
     for aggregation in aggregations:
         name = aggregation.name
-        if aggregation.asked_as in bucket:
+        if aggregation.kind == "percentiles" and not bucket["doc_count"]:
+            yield name, {}  # nothing was counted, and so there are no percents either
+        elif aggregation.asked_as in bucket:
             value = _value(aggregation, bucket[aggregation.asked_as], types, prefix + name)
             if value is not _ABSENT:
                 yield name, value
@@ -143,10 +146,13 @@ def _single(answer: Mapping[str, Any], kind: str | None) -> Any:
 
 
 def _number(value: float, kind: str | None) -> int | float:
-    if kind in WHOLE_NUMBERS and float(value).is_integer():
-        # As far as a floating-point number says it: of an unsigned long the last digits are zeros.
-        return int(Decimal(repr(float(value)))) if kind == "unsigned_long" else int(value)
-    return float(value)
+    """A number as its type in the destination has it: whole ones are cut off, as Java's cast to long does."""
+    if kind not in WHOLE_NUMBERS:
+        return float(value)
+    if value >= _LONGS_END:
+        # An unsigned one, with no more digits than its double prints with.
+        return int(Decimal(repr(float(value))))
+    return max(int(value), -_LONGS_END)
 
 
 def _percentiles(values: Any) -> dict[str, float | None]:

@@ -108,7 +108,10 @@ class Source:
         if any("error" in end for end in ends):
             # A date of before 1970 is refused where another index has dates with nanoseconds.
             return Extent(total, *self._least_and_greatest(request, leading))
-        first, last = (_dates(end["hits"]["hits"]) for end in ends)
+        try:
+            first, last = (_dates(end["hits"]["hits"]) for end in ends)
+        except ValueError:  # a field of numbers, which takes another format than dates do
+            return Extent(total, *self._least_and_greatest(request, leading))
         return Extent(total, min(first, default=None), max(last, default=None))
 
     def _least_and_greatest(self, request: Mapping[str, Any], leading: GroupSource) -> list[int | None]:

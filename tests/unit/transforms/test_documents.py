@@ -141,6 +141,26 @@ def test_an_unsigned_long_has_the_digits_that_its_double_prints_with(kind: str |
     assert (found, type(found)) == (value, type(value))
 
 
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(7.5, 7), (-7.5, -7), (9.2233720368539996e18, 9223372036853999616), (-9.3e18, -(2**63))],
+)
+def test_a_number_is_cut_off_where_the_destination_has_whole_ones(value: float, written: int) -> None:
+    bucket = {"key": {"key": "/"}, "doc_count": 1, "x": {"value": value}}
+
+    found = document_of(body_of(x={"avg": {"field": "bytes"}}), bucket, {"x": "long"})["x"]
+
+    assert (found, type(found)) == (written, int)
+
+
+def test_percentiles_of_no_document_have_no_percents() -> None:
+    inner = {"filter": {"match_all": {}}, "aggs": {"p": {"percentiles": {"field": "f"}}}}
+    answer = {"p": {"values": {"50.0": None}}}
+
+    assert value_of(inner, {"doc_count": 0, **answer}) == {"p": {}}
+    assert value_of(inner, {"doc_count": 1, **answer}) == {"p": {"50": None}}
+
+
 def test_top_metrics_of_no_document_has_no_fields() -> None:
     top = {"top_metrics": {"metrics": [{"field": "a"}, {"field": "b"}], "sort": "t"}}
 
