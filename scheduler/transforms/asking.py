@@ -1,7 +1,9 @@
-"""Under which names aggregations are asked for. Pure.
+"""How aggregations are asked for. Pure.
 
 An answer holds what was asked for beside keys of its own, so that an aggregation named ``doc_count`` or
 ``key`` hides them. Elasticsearch's transforms never see an answer as JSON and take such names.
+
+OpenSearch has no ``top_metrics``, but can be asked for the document that has them.
 """
 
 from __future__ import annotations
@@ -31,21 +33,34 @@ def asked_name(name: str) -> str:
     return name + _SUFFIX if name in _TAKEN else name
 
 
-def asked(request: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Aggregations as they are asked for, with the paths that name them."""
-    return {asked_name(name): _asked(value) for name, value in request.items()}
+def asked(request: Mapping[str, Any], *, top_metrics: bool) -> Mapping[str, Any]:
+    """Aggregations as they are asked for, with the paths that name them.
+
+    Without ``top_metrics`` the engine has none of this kind.
+    """
+    return {asked_name(name): _asked(value, top_metrics) for name, value in request.items()}
 
 
-def _asked(aggregation: Any) -> Any:
+def _asked(aggregation: Any, top_metrics: bool) -> Any:
     if not isinstance(aggregation, Mapping):
         return aggregation
     content = dict(aggregation)
     for kind, value in aggregation.items():
         if kind in ("aggs", "aggregations"):
-            content[kind] = asked(value)
+            content[kind] = asked(value, top_metrics=top_metrics)
+        elif kind == "top_metrics" and not top_metrics:
+            del content[kind]
+            content["top_hits"] = _top_hit(value)
         elif kind in ("bucket_script", "bucket_selector") and "buckets_path" in value:
             content[kind] = {**value, "buckets_path": _paths(value["buckets_path"])}
     return content
+
+
+def _top_hit(specification: Mapping[str, Any]) -> dict[str, Any]:
+    """The document whose values a ``top_metrics`` aggregation tells."""
+    metrics = specification["metrics"]
+    fields = [one["field"] for one in (metrics if isinstance(metrics, list) else [metrics])]
+    return {"size": 1, "sort": specification["sort"], "_source": False, "docvalue_fields": fields}
 
 
 def _paths(paths: Any) -> Any:

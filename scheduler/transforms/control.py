@@ -109,8 +109,8 @@ def previewed(engine: Engine, settings: Settings, name: str, *, native: bool) ->
     if native:
         answer = engine.request("POST", "/_transform/_preview", body=found[0].body)
         return list(answer["preview"])
-    runtime_fields = engine.capabilities().flavour == "elasticsearch"
-    return preview(engine, parse_body(name, found[0].body, runtime_fields=runtime_fields)).documents
+    elasticsearch = engine.capabilities().flavour == "elasticsearch"
+    return preview(engine, parse_body(name, found[0].body, elasticsearch=elasticsearch)).documents
 
 
 def _transforms(engine: Engine, settings: Settings) -> list[Rendered]:

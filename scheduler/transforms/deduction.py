@@ -44,6 +44,23 @@ def source_fields(grouping: Grouping) -> set[str]:
     return fields | _fields_of(grouping.aggregations)
 
 
+def named_fields(grouping: Grouping) -> set[str]:
+    """Every field of the source that is grouped by or computed with; those of queries are not among them."""
+    fields = {group.field for group in grouping.groups if group.field is not None}
+    waiting: list[Any] = list(grouping.aggregations)
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, Aggregation):
+            waiting += one.inner if one.kind == "filter" else [*one.inner, one.specification]
+        elif isinstance(one, Mapping):
+            waiting += one.values()
+            if isinstance(one.get("field"), str):
+                fields.add(one["field"])
+        elif isinstance(one, list):
+            waiting += one
+    return fields
+
+
 def _fields_of(aggregations: Iterable[Aggregation]) -> set[str]:
     fields: set[str] = set()
     for one in aggregations:

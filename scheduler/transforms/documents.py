@@ -33,6 +33,7 @@ _CYCLE_YEARS = 400
 _CYCLE = timedelta(days=146_097) // timedelta(milliseconds=1)
 _FIRST = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
 _LONGS_END = 2**63
+_NANOSECONDS = re.compile(r"(\.\d{3})\d+(?=Z$)")
 # What natively is left out of a document, if its name begins so: it is computed for others to use.
 _INTERNAL = "_"
 # The fraction that a whole number prints with, at the end of a range's key or before the dash in it.
@@ -112,7 +113,7 @@ def _value(aggregation: Aggregation, answer: Mapping[str, Any], types: Mapping[s
         case "scripted_metric":
             return answer.get("value")
         case "top_metrics":
-            return _top_metrics(aggregation, answer)
+            return _top_metrics(aggregation, answer, types, name)
         case "filter" | "missing":
             return _bucket(aggregation, answer, types, name)
         case "range":
@@ -200,13 +201,32 @@ def metric_fields(aggregation: Aggregation) -> list[str]:
     return [one["field"] for one in (metrics if isinstance(metrics, list) else [metrics])]
 
 
-def _top_metrics(aggregation: Aggregation, answer: Mapping[str, Any]) -> dict[str, str]:
-    top = answer.get("top")
+def _top_metrics(
+    aggregation: Aggregation, answer: Mapping[str, Any], types: Mapping[str, str], name: str
+) -> dict[str, str]:
+    if "hits" in answer:  # asked for as a document
+        hits = answer["hits"]["hits"]
+        top = [{field: found[0] for field, found in hit.get("fields", {}).items()} for hit in hits]
+    else:
+        top = [one["metrics"] for one in answer["top"]]
     if not top:
         return {}
-    # Natively always texts, and the text "null" where there is no value.
-    texts = {field: top[0]["metrics"].get(field) for field in metric_fields(aggregation)}
-    return {field: "null" if value is None else str(value) for field, value in texts.items()}
+    return {
+        field: _metric_text(top[0].get(field), types.get(f"{name}.{field}"))
+        for field in metric_fields(aggregation)
+    }
+
+
+def _metric_text(value: Any, kind: str | None) -> str:
+    """Natively always texts, and the text "null" where there is no value."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return java_double(value)
+    # Of nanoseconds, the milliseconds.
+    return _NANOSECONDS.sub(r"\1", value) if kind == "date_nanos" and isinstance(value, str) else str(value)
 
 
 def _set(document: dict[str, Any], name: str, value: Any) -> None:

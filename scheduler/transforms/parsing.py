@@ -41,26 +41,26 @@ _NO_INDEX_HAS = frozenset(' "*\\<|,>/?#:')
 _NO_INDEX_BEGINS = ("-", "_", "+")
 
 
-def parse_body(identifier: str, body: Mapping[str, Any], *, runtime_fields: bool = False) -> TransformBody:
+def parse_body(identifier: str, body: Mapping[str, Any], *, elasticsearch: bool = False) -> TransformBody:
     """Parse and check a ``_transform`` body.
 
     Args:
         identifier: the transform's id, for messages.
         body: as it is sent to ``PUT _transform/<id>``.
-        runtime_fields: whether the engine has runtime fields.
+        elasticsearch: whether the engine is Elasticsearch, which has runtime fields and ``top_metrics``.
 
     Raises:
         UnsupportedTransform: with the place in the body and the reason.
     """
-    return _Parser(identifier, runtime_fields).parse(body)
+    return _Parser(identifier, elasticsearch=elasticsearch).parse(body)
 
 
 class _Parser(Checks):
     """Parses everything but a pivot."""
 
-    def __init__(self, identifier: str, runtime_fields: bool) -> None:
+    def __init__(self, identifier: str, *, elasticsearch: bool) -> None:
         super().__init__(identifier)
-        self._runtime_fields = runtime_fields
+        self._elasticsearch = elasticsearch
 
     def parse(self, body: Mapping[str, Any]) -> TransformBody:
         content = self.object(dict(body), "body", _KNOWN)
@@ -74,14 +74,14 @@ class _Parser(Checks):
         if query == {}:
             raise self.refusal("source.query", "is empty: leave it out for all documents")
         runtime_mappings = self.optional_object(source, "runtime_mappings", "source.runtime_mappings") or {}
-        if runtime_mappings and not self._runtime_fields:
+        if runtime_mappings and not self._elasticsearch:
             raise self.refusal("source.runtime_mappings", "this engine has no runtime fields")
         destination, pipeline = self._destination(content.get("dest"), indices)
         if ("pivot" in content) == ("latest" in content):
             raise self.refusal("body", "needs exactly one of pivot and latest")
         latest = self._latest(content["latest"]) if "latest" in content else None
         if latest is None:
-            grouping = PivotParser(self.identifier).parse(content["pivot"])
+            grouping = PivotParser(self.identifier, top_metrics=self._elasticsearch).parse(content["pivot"])
         else:
             grouping = _latest_grouping(latest)
         frequency = self.milliseconds(content.get("frequency", "1m"), "frequency", 1000, 3_600_000)

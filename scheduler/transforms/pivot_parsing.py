@@ -62,7 +62,11 @@ _LONGEST_SECONDS = {
 
 
 class PivotParser(Checks):
-    """Parses ``pivot``."""
+    """Parses ``pivot``; ``top_metrics`` says whether the engine has aggregations of this kind."""
+
+    def __init__(self, identifier: str, *, top_metrics: bool) -> None:
+        super().__init__(identifier)
+        self._top_metrics = top_metrics
 
     def parse(self, value: Any) -> Grouping:
         """The groups and what is computed of them. Raises UnsupportedTransform."""
@@ -78,7 +82,7 @@ class PivotParser(Checks):
         sources = tuple(self._group(name, group) for name, group in groups.items())
         self.names([*groups, *request], "pivot")
         aggregations = self._aggregations(request, "pivot.aggregations")
-        return Grouping(sources, aggregations, asked(request))
+        return Grouping(sources, aggregations, asked(request, top_metrics=self._top_metrics))
 
     # -- groups ------------------------------------------------------------------------------------------
 
@@ -182,8 +186,10 @@ class PivotParser(Checks):
         if kind == "top_metrics":
             metrics = specification["metrics"]
             for one in metrics if isinstance(metrics, list) else [metrics]:
-                metric = self.object(one, f"{place}.metrics")
+                metric = self.object(one, f"{place}.metrics", {"field"})
                 self.text(metric.get("field"), f"{place}.metrics.field")
+            if specification.get("size", 1) != 1:
+                raise self.refusal(f"{place}.size", "must be 1: a document has one value of a name")
 
     def _check_percents(self, value: Any, place: str) -> None:
         percents = [self.number(one, place) for one in (value if isinstance(value, list) else [value])]

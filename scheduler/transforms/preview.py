@@ -29,6 +29,7 @@ def preview(engine: Engine, body: TransformBody) -> Preview:
     """Compute the first groups of all there is now. Raises what the engine raises, and SourceMissing."""
     require_pipeline(engine, body)
     source = Source(engine, body)
+    source.check_fields()
     types: dict[str, str] = {}
     if body.latest is None and body.settings.deduce_mappings:
         types = deduced_types(body.grouping, source.types())

@@ -89,11 +89,11 @@ def reconcile(
     """
     now = int(engine.now().timestamp() * 1000)
     uppers = {status.identifier: status.upper for status in control.statuses()}
-    runtime_fields = engine.capabilities().flavour == "elasticsearch"
+    elasticsearch = engine.capabilities().flavour == "elasticsearch"
     groups = differing = 0
     differences: list[Difference] = []
     for identifier, content in control.bodies().items():
-        body = parse_body(identifier, content, runtime_fields=runtime_fields)
+        body = parse_body(identifier, content, elasticsearch=elasticsearch)
         upper = uppers.get(identifier)
         bucket = _bucket_of(body)
         if bucket is None or upper is None:

@@ -148,9 +148,9 @@ class TransformService:
 
     def _prepare(self, entry: _Entry) -> TransformRunner:
         if entry.runner is None:
-            runtime_fields = self._engine.capabilities().flavour == "elasticsearch"
+            elasticsearch = self._engine.capabilities().flavour == "elasticsearch"
             definition = entry.definition
-            body = parse_body(definition.identifier, definition.body, runtime_fields=runtime_fields)
+            body = parse_body(definition.identifier, definition.body, elasticsearch=elasticsearch)
             entry.runner = TransformRunner(self._engine, self._store, body, self._threads)
         return entry.runner
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from engine.client import Engine, raise_for_error
 from engine.errors import SchedulerError
-from scheduler.transforms.body import GroupSource, TransformBody, offset_milliseconds
+from scheduler.transforms.body import GroupSource, TransformBody, UnsupportedTransform, offset_milliseconds
 from scheduler.transforms.checkpoint import Slice
-from scheduler.transforms.deduction import source_fields
+from scheduler.transforms.deduction import named_fields, source_fields
 from scheduler.transforms.pivot import CHANGED, GROUPS, Key, groups_search, ordered_sources, search
 
 # Groups a page where the body says nothing. Fewer round trips than Elasticsearch's 500; with five
@@ -57,9 +57,26 @@ class Source:
 
     def types(self) -> dict[str, str]:
         """The type of each field of the source that the transform names; of an alias, that of its target."""
-        fields = ",".join(sorted(source_fields(self._body.grouping)))
-        if not fields:
+        return self._types_of(source_fields(self._body.grouping))
+
+    def check_fields(self) -> None:
+        """Raise UnsupportedTransform for a field that the engine gets wrong.
+
+        OpenSearch (3.8) takes the name of the index for the value of a ``constant_keyword``.
+        """
+        if self._engine.capabilities().flavour != "opensearch":
+            return
+        for field, kind in self._types_of(named_fields(self._body.grouping)).items():
+            if kind == "constant_keyword":
+                reason = f"OpenSearch cannot group or compute the constant_keyword {field}"
+                raise UnsupportedTransform(
+                    f"transform {self._body.identifier}: pivot: {reason}: leave it out"
+                )
+
+    def _types_of(self, names: set[str]) -> dict[str, str]:
+        if not names:
             return {}
+        fields = ",".join(sorted(names))
         path = f"/{','.join(self._body.indices)}/_field_caps"
         runtime = self._body.runtime_mappings
         answer = self._engine.request(

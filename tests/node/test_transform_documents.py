@@ -538,6 +538,20 @@ def test_a_pattern_that_matches_nothing_is_waited_for(run: Run) -> None:
         run(source={"index": "httpmon-nothing-of-the-kind-*"}, pivot=by_section())
 
 
+def test_a_constant_is_grouped_right_or_refused(engine: Engine, settings: Settings, run: Run) -> None:
+    index = settings.names.of("constant")
+    mappings = {"properties": {"all": {"type": "constant_keyword", "value": "same"}}}
+    engine.request("PUT", f"/{index}", body={"mappings": mappings})
+    fill(engine, index, [{}])
+    pivot = by({"terms": {"field": "all"}}, n={"value_count": {"field": "_id"}})
+    if engine.capabilities().flavour == "opensearch":
+        with pytest.raises(UnsupportedTransform, match="cannot group or compute the constant_keyword all"):
+            run(source={"index": index}, pivot=pivot)
+    else:
+        documents = run(source={"index": index}, pivot=pivot).documents
+        assert exactly(documents) == exactly([{"key": "same", "n": 1}])
+
+
 def test_a_source_that_is_not_there_is_refused(run: Run) -> None:
     with pytest.raises(HttpmonError, match="no such index"):
         run(source={"index": "httpmon-nothing-of-the-kind"}, pivot=by_section())

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from engine.client import Engine
-from engine.errors import HttpmonError
 from provisioning.settings import Settings
 from scheduler.transforms.parsing import parse_body
 from scheduler.transforms.preview import preview
@@ -122,16 +121,59 @@ def test_best_customers(orders: Source) -> None:
     ]
 
 
-def test_what_needs_top_metrics_is_refused_by_name_where_the_engine_has_none(orders: Source) -> None:
-    with pytest.raises(HttpmonError, match="top_metrics"):
-        orders.preview(
-            pivot={
-                "group_by": {"customer_id": {"terms": {"field": "customer_id"}}},
-                "aggregations": {
-                    "last": {"top_metrics": {"metrics": [{"field": "email"}], "sort": {"order_date": "desc"}}}
-                },
-            }
-        )
+def test_names_and_addresses_of_customers(orders: Source) -> None:
+    rows = orders.preview(
+        pivot={
+            "group_by": {"customer_id": {"terms": {"field": "customer_id"}}},
+            "aggregations": {
+                "last": {
+                    "top_metrics": {
+                        "metrics": [{"field": "email"}, {"field": "customer_full_name.keyword"}],
+                        "sort": {"order_date": "desc"},
+                    }
+                }
+            },
+        }
+    )
+    assert rows == [
+        {
+            "customer_id": customer,
+            "last": {
+                "email": f"customer{customer}@example.org",
+                "customer_full_name.keyword": f"Customer {customer}",
+            },
+        }
+        for customer in ("10", "11")
+    ]
+
+
+def test_orders_by_customer_of_the_tutorial(orders: Source) -> None:
+    rows = orders.preview(
+        description="E-commerce sales by customer",
+        source={
+            "index": [orders.name],
+            "query": {"bool": {"filter": {"range": {"total_quantity": {"gte": 1}}}}},
+        },
+        frequency="5m",
+        sync={"time": {"field": "order_date", "delay": "60s"}},
+        retention_policy={"time": {"field": "order_date", "max_age": "60d"}},
+        pivot={
+            "group_by": {"customer_id": {"terms": {"field": "customer_id"}}},
+            "aggregations": {
+                "total_quantity.sum": {"sum": {"field": "total_quantity"}},
+                "total_quantity.max": {"max": {"field": "total_quantity"}},
+                "taxful_total_price.sum": {"sum": {"field": "taxful_total_price"}},
+                "taxful_total_price.max": {"max": {"field": "taxful_total_price"}},
+                "order_id.cardinality": {"cardinality": {"field": "order_id"}},
+            },
+        },
+    )
+    assert rows[0] == {
+        "customer_id": "10",
+        "total_quantity": {"sum": 5.0, "max": 2},
+        "taxful_total_price": {"sum": 63.0, "max": 39.5},
+        "order_id": {"cardinality": 3},
+    }
 
 
 def test_carriers_with_the_most_delays(source: Source) -> None:
@@ -227,6 +269,28 @@ def test_last_event_of_each_client(weblog: Source) -> None:
         ("192.0.2.1", "2024-02-01T03:00:00Z", "cy"),
         ("192.0.2.2", "2024-02-01T05:00:00Z", "bob"),
     ]
+
+
+def test_clients_that_were_sent_the_most_in_each_hour(weblog: Source) -> None:
+    rows = weblog.preview(
+        pivot={
+            "group_by": {"timestamp": {"date_histogram": {"field": "@timestamp", "fixed_interval": "1h"}}},
+            "aggregations": {
+                "bytes.max": {"max": {"field": "bytes"}},
+                "top": {
+                    "top_metrics": {
+                        "metrics": [{"field": "clientip"}, {"field": "url"}],
+                        "sort": {"bytes": "desc"},
+                    }
+                },
+            },
+        }
+    )
+    assert rows[1] == {
+        "timestamp": "2024-02-01T01:00:00.000Z",
+        "bytes": {"max": 30},
+        "top": {"clientip": "192.0.2.1", "url": "/30"},
+    }
 
 
 def test_top_hits_by_scripted_metric(weblog: Source) -> None:

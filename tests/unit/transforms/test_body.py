@@ -90,4 +90,4 @@ def test_the_checksum_follows_what_decides_the_documents() -> None:
 def test_runtime_fields_are_taken_where_the_engine_has_them() -> None:
     body = merged(BODY, {"source": {"runtime_mappings": {"hour": {"type": "long"}}}})
 
-    assert parse_body("example", body, runtime_fields=True).runtime_mappings == {"hour": {"type": "long"}}
+    assert parse_body("example", body, elasticsearch=True).runtime_mappings == {"hour": {"type": "long"}}

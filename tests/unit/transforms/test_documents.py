@@ -168,6 +168,19 @@ def test_top_metrics_of_no_document_has_no_fields() -> None:
     assert value_of(top, {"top": [{"metrics": {"a": 1, "b": None}}]}) == {"a": "1", "b": "null"}
 
 
+def test_top_metrics_are_those_of_a_document_where_the_engine_has_none() -> None:
+    top = {
+        "top_metrics": {"metrics": [{"field": "a"}, {"field": "b"}, {"field": "c"}], "sort": {"t": "desc"}}
+    }
+    body = body_of(x=top)
+    asked = groups_search(body, size=10)["aggregations"]["groups"]["aggregations"]["x"]
+    hit = {"fields": {"a": [1e21], "b": [True]}, "sort": [1]}
+
+    assert asked["top_hits"]["docvalue_fields"] == ["a", "b", "c"]
+    assert value_of(top, {"hits": {"hits": []}}) == {}
+    assert value_of(top, {"hits": {"hits": [hit]}}) == {"a": "1.0E21", "b": "true", "c": "null"}
+
+
 def test_latest_leaves_out_what_begins_with_an_underscore() -> None:
     content = {"source": {"index": "raw"}, "dest": {"index": "summary"}}
     body = parse_body("example", content | {"latest": {"unique_key": ["a"], "sort": "t"}})
@@ -268,7 +281,7 @@ def test_groups_are_ordered_by_kind_then_by_what_makes_their_values_then_by_java
         "dest": {"index": "summary"},
         "pivot": {"group_by": groups, "aggregations": {"n": {"value_count": {"field": "f"}}}},
     }
-    body = parse_body("example", content, runtime_fields=True)
+    body = parse_body("example", content, elasticsearch=True)
 
     assert [source.name for source in ordered_sources(body)] == [
         "when", "number", "t", "x", "section", "日本", "made", "script",
