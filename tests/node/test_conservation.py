@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import os
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -401,7 +402,8 @@ def assert_alerts(world: Installation) -> None:
 
 
 UNHURRIED = hypothesis_settings(
-    max_examples=20,
+    # So many in every run; HTTPMON_TEST_EXAMPLES=3000 now and then.
+    max_examples=int(os.environ.get("HTTPMON_TEST_EXAMPLES", "10")),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
