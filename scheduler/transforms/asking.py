@@ -3,7 +3,8 @@
 An answer holds what was asked for beside keys of its own, so that an aggregation named ``doc_count`` or
 ``key`` hides them. Elasticsearch's transforms never see an answer as JSON and take such names.
 
-OpenSearch has no ``top_metrics``, but can be asked for the document that has them.
+OpenSearch has no ``top_metrics``, but can be asked for the document that has them. And it (3.8) fails on ``min`` of
+a field that is mapped nowhere, if nothing else is computed beside it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ _TAKEN = frozenset(
     }
 )
 _SUFFIX = " (asked)"
+_BESIDE = " (beside)"
+_PIPELINES = frozenset({"bucket_script", "bucket_selector"})
 
 
 def asked_name(name: str) -> str:
@@ -33,22 +36,28 @@ def asked_name(name: str) -> str:
     return name + _SUFFIX if name in _TAKEN else name
 
 
-def asked(request: Mapping[str, Any], *, top_metrics: bool) -> Mapping[str, Any]:
+def asked(request: Mapping[str, Any], *, elasticsearch: bool) -> Mapping[str, Any]:
     """Aggregations as they are asked for, with the paths that name them.
 
-    Without ``top_metrics`` the engine has none of this kind.
+    ``elasticsearch`` says whether that is the engine.
     """
-    return {asked_name(name): _asked(value, top_metrics) for name, value in request.items()}
+    asked_for = {asked_name(name): _asked(value, elasticsearch) for name, value in request.items()}
+    if not elasticsearch:
+        computed = {name: value for name, value in asked_for.items() if not _PIPELINES & value.keys()}
+        if computed and all("min" in value for value in computed.values()):
+            name, least = next(iter(computed.items()))
+            asked_for[name + _BESIDE] = {"max": least["min"]}
+    return asked_for
 
 
-def _asked(aggregation: Any, top_metrics: bool) -> Any:
+def _asked(aggregation: Any, elasticsearch: bool) -> Any:
     if not isinstance(aggregation, Mapping):
         return aggregation
     content = dict(aggregation)
     for kind, value in aggregation.items():
         if kind in ("aggs", "aggregations"):
-            content[kind] = asked(value, top_metrics=top_metrics)
-        elif kind == "top_metrics" and not top_metrics:
+            content[kind] = asked(value, elasticsearch=elasticsearch)
+        elif kind == "top_metrics" and not elasticsearch:
             del content[kind]
             content["top_hits"] = _top_hit(value)
         elif kind in ("bucket_script", "bucket_selector") and "buckets_path" in value:

@@ -81,7 +81,7 @@ class _Parser(Checks):
             raise self.refusal("body", "needs exactly one of pivot and latest")
         latest = self._latest(content["latest"]) if "latest" in content else None
         if latest is None:
-            grouping = PivotParser(self.identifier, top_metrics=self._elasticsearch).parse(content["pivot"])
+            grouping = PivotParser(self.identifier, elasticsearch=self._elasticsearch).parse(content["pivot"])
         else:
             grouping = _latest_grouping(latest)
         frequency = self.milliseconds(content.get("frequency", "1m"), "frequency", 1000, 3_600_000)

@@ -62,11 +62,11 @@ _LONGEST_SECONDS = {
 
 
 class PivotParser(Checks):
-    """Parses ``pivot``; ``top_metrics`` says whether the engine has aggregations of this kind."""
+    """Parses ``pivot``; ``elasticsearch`` says whether that is the engine."""
 
-    def __init__(self, identifier: str, *, top_metrics: bool) -> None:
+    def __init__(self, identifier: str, *, elasticsearch: bool) -> None:
         super().__init__(identifier)
-        self._top_metrics = top_metrics
+        self._elasticsearch = elasticsearch
 
     def parse(self, value: Any) -> Grouping:
         """The groups and what is computed of them. Raises UnsupportedTransform."""
@@ -82,7 +82,7 @@ class PivotParser(Checks):
         sources = tuple(self._group(name, group) for name, group in groups.items())
         self.names([*groups, *request], "pivot")
         aggregations = self._aggregations(request, "pivot.aggregations")
-        return Grouping(sources, aggregations, asked(request, top_metrics=self._top_metrics))
+        return Grouping(sources, aggregations, asked(request, elasticsearch=self._elasticsearch))
 
     # -- groups ------------------------------------------------------------------------------------------
 

@@ -538,6 +538,15 @@ def test_a_pattern_that_matches_nothing_is_waited_for(run: Run) -> None:
         run(source={"index": "httpmon-nothing-of-the-kind-*"}, pivot=by_section())
 
 
+def test_the_least_of_a_field_that_is_mapped_nowhere_is_null(run: Run) -> None:
+    least = {"min": {"field": "nothing"}}
+    inside = {"filter": {"match_all": {}}, "aggs": {"least": least}}
+
+    for aggregation, value in ((least, None), (inside, {"least": None})):
+        documents = run(pivot=by_section(x=aggregation)).documents
+        assert exactly(documents[0]) == exactly({"section": "/api", "x": value})
+
+
 def test_a_constant_is_grouped_right_or_refused(engine: Engine, settings: Settings, run: Run) -> None:
     index = settings.names.of("constant")
     mappings = {"properties": {"all": {"type": "constant_keyword", "value": "same"}}}
