@@ -3,8 +3,8 @@
 An answer holds what was asked for beside keys of its own, so that an aggregation named ``doc_count`` or
 ``key`` hides them. Elasticsearch's transforms never see an answer as JSON and take such names.
 
-OpenSearch has no ``top_metrics``, but can be asked for the document that has them. And it (3.8) fails on ``min`` of
-a field that is mapped nowhere, if nothing else is computed beside it.
+OpenSearch has no ``top_metrics``, but can be asked for the document that has them. And it (3.8) fails on
+``min`` of a field that is mapped nowhere, if nothing else is computed beside it.
 """
 
 from __future__ import annotations
