@@ -37,6 +37,7 @@ from scheduler.transforms.body import TransformBody
 from scheduler.transforms.parsing import parse_body
 from scheduler.transforms.pivot import GROUPS, groups_search
 from scheduler.transforms.runner import TransformRunner
+from scheduler.transforms.service import THREADS
 from scheduler.transforms.store import TransformStore
 from tests.conftest import remove_namespace
 from tests.node.summaries import install_summaries
@@ -247,7 +248,7 @@ def main() -> None:
     name = given.keep or given.remove or f"bench{uuid.uuid4().hex[:8]}x"
     sizes = sorted(given.lines)
     engine = Engine(Connection(given.url, request_timeout_seconds=300))
-    threads = ThreadPoolExecutor(2)
+    threads = ThreadPoolExecutor(THREADS)
     try:
         if not given.remove:
             installations = [Installation(engine, f"{name}{lines}", lines, threads) for lines in sizes]

@@ -138,23 +138,22 @@ class TransformRunner:
     def _page_writer(self, running: Running) -> Iterator[None]:
         upper = running.upper if self.body.sync_field is not None else None
         if running.lower is None:
-            return self._whole_pages(self._source.all_pages(upper, running.position), running.version)
+            pages = self._source.all_pages(upper, running.position, self._threads)
+            return self._whole_pages(pages, running.version)
         if many_documents(running):
-            pages = self._source.changed_pages(running.lower, upper, running.position)
-            if pages is not None:
-                return self._whole_pages(pages, running.version)
+            changed = self._source.changed_pages(running.lower, upper, running.position, self._threads)
+            if changed is not None:
+                return self._whole_pages(changed, running.version)
         return self._changed_groups(running, running.lower, upper)
 
     def _whole_pages(self, pages: Iterator[Page], version: int) -> Iterator[None]:
-        """Write pages of complete groups: while one is converted, the next is searched, the last is written.
+        """Write pages of complete groups: while one is converted, the next are searched, the last is written.
 
-        So three pages at most are in memory. The state goes past a page only when the engine has
+        So four pages at most are in memory. The state goes past a page only when the engine has
         acknowledged it; what else was under way when a page fails is written again.
         """
-        ahead = self._threads.submit(next, pages, None)
         written: tuple[Future[None], Page] | None = None
-        while (page := ahead.result()) is not None:
-            ahead = self._threads.submit(next, pages, None)
+        for page in pages:
             bodies = self._bulk_bodies(page.buckets, version)
             if written is not None:
                 self._acknowledged(*written)

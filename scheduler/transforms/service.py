@@ -21,6 +21,8 @@ from scheduler.transforms.store import Definition, Stored, TransformStore
 
 Outcome = Literal["checkpoint", "unchanged", "progress", "retrying", "failed"]
 
+# Two search ahead, one writes.
+THREADS = 3
 # How long one tick works before it lets its caller do something else; a checkpoint goes on in the next tick.
 TICK_SECONDS = 2.0
 # How soon a change of the definitions is seen; also how long an alias is taken to stay what it is.
@@ -71,7 +73,7 @@ class TransformService:
         self._engine = engine
         self._store = TransformStore(engine, names)
         self._monotonic = monotonic
-        self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="transform")
+        self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="transform")
         self._entries: dict[str, _Entry] = {}
         self._looked_at = float("-inf")
         self._aliases: dict[str, tuple[float, frozenset[str]]] = {}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
 from typing import Any, NamedTuple
 
 from engine.client import Engine, raise_for_error
@@ -23,6 +25,7 @@ _COUNTS = "counts"
 _FIRST_WINDOW_BUCKETS = 16
 # The last millisecond that a date of nanoseconds can be in.
 _NANOSECONDS_END = (2**63 - 1) // 1_000_000
+_WINDOWS_AHEAD = 2
 # Groups a window at most, whatever the page size: so searching, converting and writing overlap.
 _WINDOW_GROUPS = 1000
 
@@ -145,15 +148,20 @@ class Source:
         even = "fixed_interval" in leading.specification and "time_zone" not in leading.specification
         return leading if told and even and self._body.latest is None else None
 
-    def all_pages(self, upper: int | None, position: Key | None) -> Iterator[Page]:
-        """Every page of groups after ``position``; reads each document about once."""
+    def all_pages(self, upper: int | None, position: Key | None, threads: Executor) -> Iterator[Page]:
+        """Every page of groups after ``position``; reads each document about once.
+
+        The next pages are searched by ``threads`` while what is given is dealt with.
+        """
         leading = self._leading()
         extent = self.extent(upper) if leading is not None else None
         if leading is None or extent is None or extent.first is None or extent.last is None:
-            return self._pages_after(upper, position)
-        return self._windows(leading, extent.first, extent.last, upper, position, None)
+            return self._pages_after(upper, position, threads)
+        return self._windows(leading, extent.first, extent.last, upper, position, None, threads)
 
-    def changed_pages(self, lower: int, upper: int | None, position: Key | None) -> Iterator[Page] | None:
+    def changed_pages(
+        self, lower: int, upper: int | None, position: Key | None, threads: Executor
+    ) -> Iterator[Page] | None:
         """Pages of all groups with a sync field in the bounds; None if it takes less to name them first.
 
         Reads each document between the first and the last date of these groups once, and leaves the groups
@@ -173,7 +181,7 @@ class Source:
         answer = self._search(request | {"track_total_hits": most + 1})
         if answer["hits"]["total"]["value"] > most:
             return None
-        return self._windows(leading, first, last, upper, position, lower)
+        return self._windows(leading, first, last, upper, position, lower, threads)
 
     def _windows(
         self,
@@ -183,54 +191,69 @@ class Source:
         upper: int | None,
         position: Key | None,
         changed_since: int | None,
+        threads: Executor,
     ) -> Iterator[Page]:
         """Pages of groups whose dates are in ``[first, last]``, in windows of about a page each.
 
         A ``composite`` search reads all documents to find the first groups of them. So where groups are
-        ordered by date, each search is given a window of time that has about a page of groups.
+        ordered by date, each search is given a window of time that has about a page of groups. Two are under
+        way at once: the engine searches the next one while the answer of the one before is parsed.
         """
         bucket = leading.longest_milliseconds
         width = _FIRST_WINDOW_BUCKETS * bucket
         # Buckets begin where the offset says: a position is the begin of one, the first date need not be.
         start = position[leading.name] if position is not None else _floor(first, leading)
         after = position if position is not None and len(position) > 1 else None
-        while start <= last:
-            end = start + width
-            # Nanoseconds have no dates before 1970 and none after 2262, and no search for them.
-            lowest = max(start, 0) if first >= 0 else start
-            highest = min(end, _NANOSECONDS_END) if last < _NANOSECONDS_END else end
+
+        def searched(start: int, end: int, after: Key | None) -> Future[Page]:
+            return threads.submit(
+                self.page,
+                upper=upper,
+                after=after,
+                within=[_between(leading, start, end)],
+                changed_since=changed_since,
+            )
+
+        ahead: deque[tuple[int, int, bool, Future[Page]]] = deque()
+
+        def search_ahead() -> None:
+            nonlocal start, after
+            while start <= last and len(ahead) < _WINDOWS_AHEAD:
+                end = start + width
+                ahead.append((start, end, after is None, searched(start, end, after)))
+                start, after = end, None
+
+        search_ahead()
+        while ahead:
+            begin, end, whole, search = ahead.popleft()
             groups = 0
-            following: Key | None = after
             while True:
-                page = self.page(
-                    upper=upper,
-                    after=following,
-                    within=[_between(leading, lowest, highest)],
-                    changed_since=changed_since,
-                )
+                page = search.result()
                 groups += len(page.buckets)
                 # Where documents have several dates, the search sees a part of other windows' groups.
-                buckets = [one for one in page.buckets if start <= one["key"][leading.name] < end]
+                buckets = [one for one in page.buckets if begin <= one["key"][leading.name] < end]
                 if changed_since is not None:
                     # Less one: the engine gives the greatest date as a floating-point number, which of
                     # nanoseconds can fall a trifle short. A group too many does no harm.
                     buckets = [one for one in buckets if (one[CHANGED]["value"] or 0) >= changed_since - 1]
-                following = page.following
-                if following is None:
+                if page.following is None:
                     break
-                yield Page(buckets, following)
+                search = searched(begin, end, page.following)
+                yield Page(buckets, page.following)
+            if whole:
+                width = _next_width(end - begin, groups, min(self._page_size, _WINDOW_GROUPS), bucket)
+            search_ahead()
             yield Page(buckets, None if end > last else {leading.name: end})
-            if after is None:
-                width = _next_width(width, groups, min(self._page_size, _WINDOW_GROUPS), bucket)
-            start, after = end, None
 
-    def _pages_after(self, upper: int | None, position: Key | None) -> Iterator[Page]:
+    def _pages_after(self, upper: int | None, position: Key | None, threads: Executor) -> Iterator[Page]:
+        search = threads.submit(self.page, upper=upper, after=position)
         while True:
-            page = self.page(upper=upper, after=position)
+            page = search.result()
+            if page.following is not None:
+                search = threads.submit(self.page, upper=upper, after=page.following)
             yield page
             if page.following is None:
                 return
-            position = page.following
 
     def page(
         self,
