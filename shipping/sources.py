@@ -72,6 +72,12 @@ class PlainFile:
         return self.size
 
     @property
+    def state(self) -> tuple[int, int]:
+        """Size in bytes, and time of the last writing in nanoseconds since the epoch."""
+        status = os.fstat(self._descriptor)
+        return status.st_size, status.st_mtime_ns
+
+    @property
     def modified(self) -> float:  # noqa: D102
         return os.fstat(self._descriptor).st_mtime
 

@@ -45,6 +45,8 @@ class Tail:
         self.grew_at = self.left_at = time.monotonic()
         self.damaged = self.closed = False
         self.at_end = False
+        # Size and time of the last writing when it was found to hold nothing more.
+        self._at_end_at: tuple[int, int] | None = None
         self.seen = state_of(source)
         self._entry = entry
         self._max_line_bytes = max_line_bytes
@@ -107,14 +109,20 @@ class Tail:
 
         Raises Truncated when the file was emptied, OSError or ShippingError when it cannot be read.
         """
+        state = None
         if isinstance(self.source, CompressedFile):
             self.seen = state_of(self.source)
+        elif isinstance(self.source, PlainFile):
+            state = self.source.state
+            if state == self._at_end_at:
+                return []  # of a thousand logs, most do not grow just now
+        self._at_end_at = None
         if self.key is None and not self._identify(registry, whole_line=True):
             self.at_end = not self.is_pipe or self._pipe_ended()
+            self._at_end_at = state
             return []
         position = self.framer.position
-        size = self.source.size
-        if size is not None and size < position:
+        if state is not None and state[0] < position:
             raise Truncated
         before = self._before
         try:
@@ -139,6 +147,7 @@ class Tail:
             self.at_end = False
         else:
             self.at_end = not self.is_pipe or self._pipe_ended()
+            self._at_end_at = state
         blocks = self.framer.feed(data) if data else []
         self._remember_growth(registry, len(data))
         return blocks
