@@ -243,4 +243,6 @@ def dead_letter(item: bytes, refusal: Refusal, now: str, *, longest: int | None 
     document["error"] = {"type": refusal.kind, "code": str(refusal.status), "message": refusal.reason}
     # Not through the pipeline that may have refused it.
     head = {"create": {"_id": action["_id"], "pipeline": "_none"}}
-    return f"{json.dumps(head)}\n{json.dumps(document)}\n".encode()
+    # Written as bulk_items does, because ids are sought in both alike.
+    action_bytes = json.dumps(head, separators=(",", ":")).encode()
+    return action_bytes + b"\n" + json.dumps(document).encode() + b"\n"

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from engine.errors import RequestRefused
-from shipping.bulk_body import Origin, bulk_items
+from shipping.bulk_body import Origin, Refusal, bulk_items, dead_letter
 from shipping.delivery import Batch, Delivery, DeliveryOptions
+from shipping.doubt import stored_earlier
 from shipping.framing import Block
 
 
@@ -44,6 +45,23 @@ class LimitedEngine:
             documents = [json.loads(line) for line in body.splitlines()[1::2]]
             self.taken.setdefault(target or "", []).extend(documents)
             return {"errors": False, "items": [{"create": {"status": 201}}] * len(documents)}
+
+
+def test_lines_and_dead_letters_are_looked_for_by_their_ids() -> None:
+    asked: list[Any] = []
+
+    class Asked:
+        def request(self, method: str, path: str, *, body: Any = None) -> Any:
+            asked.append((method, path, body))
+            if method == "GET":
+                return {"data_streams": [{"indices": [{"index_name": ".ds-raw-000001"}]}]}
+            return {"docs": [{"_id": one, "found": one.endswith("0")} for one in body["ids"]]}
+
+    items = bulk_items(Block(0, b"one\ntwo\n", 8), Origin("abcdefghijkl", "/access.log"))
+    letters = [dead_letter(item, Refusal(400, "mapping", "no"), "2025-11-25T10:00:00Z") for item in items]
+    for sent in (items, letters):
+        assert stored_earlier(Asked(), "raw", sent) == {0}
+        assert asked[-1][2] == {"ids": ["abcdefghijkl000000000000", "abcdefghijkl000000000004"]}
 
 
 @pytest.mark.parametrize("limit", [100_000, 20_000])
