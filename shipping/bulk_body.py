@@ -131,15 +131,10 @@ def _odd_item(
         own = {**own, "original_bytes": base64.b64encode(line).decode()}
     flagged = f',"flags":{json.dumps(flags)}' if flags else ""
     extra = f',"httpmon":{json.dumps(own)}' if own else ""
-    document = b"{%s%s},%s%d%s}%s}" % (
-        event,
-        json.dumps(text, ensure_ascii=False).encode(),
-        before_offset,
-        offset,
-        flagged.encode(),
-        extra.encode(),
-    )
-    return b'%s%012d"}}\n%s\n' % (action, offset, document)
+    # In one piece: of a long line, each copy is megabytes.
+    text = json.dumps(text, ensure_ascii=False)
+    end = f"{offset}{flagged}}}{extra}}}\n".encode()
+    return b"".join((action, b'%012d"}}\n{' % offset, event, text.encode(), b"},", before_offset, end))
 
 
 class Fate(Enum):

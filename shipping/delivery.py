@@ -23,6 +23,9 @@ from shipping.positions import Span
 _SUSPECT_ATTEMPTS = 6
 _FIRST_PAUSE_SECONDS = 0.1
 _CLOSE_SECONDS = 0.5
+# What is queued and under way. Ordinary batches are far below; lines of a megabyte that are no UTF-8 are five
+# times as long in a request.
+_HELD_BYTES = 12 << 20
 # Of a line that a proxy refuses for its size; nginx's limit for a request is 1 MB.
 _KEPT_CHARACTERS = 8192
 _TOO_LONG = "the request with this line alone was refused for its size (413); its beginning is kept"
@@ -140,7 +143,8 @@ class Delivery:
         self._acknowledged = acknowledged
         self._trouble = _Trouble(notify)
         self._notify = notify
-        self._queue: deque[Batch] = deque()
+        self._queue: deque[tuple[Batch, int]] = deque()
+        self._held_bytes = 0
         self._changed = threading.Condition()
         self._sending = 0
         self._closing = False
@@ -159,15 +163,19 @@ class Delivery:
 
         Raises what a sending thread failed with.
         """
+        size = sum(map(len, batch.items))
         with self._changed:
             self.counts.read += len(batch.items)
-            while len(self._queue) >= self._options.queue_batches:
+            while len(self._queue) >= self._options.queue_batches or (
+                self._held_bytes and self._held_bytes + size > _HELD_BYTES
+            ):
                 self._raise_failure()
                 if give_up():
                     return False
                 self._changed.wait(0.1)
             self._raise_failure()
-            self._queue.append(batch)
+            self._queue.append((batch, size))
+            self._held_bytes += size
             self._changed.notify_all()
         return True
 
@@ -209,7 +217,7 @@ class Delivery:
                     self._changed.wait()
                 if self._closing:
                     return
-                batch = self._queue.popleft()
+                batch, size = self._queue.popleft()
                 self._sending += 1
                 self._changed.notify_all()
             try:
@@ -224,6 +232,7 @@ class Delivery:
             finally:
                 with self._changed:
                     self._sending -= 1
+                    self._held_bytes -= size
                     self._changed.notify_all()
 
     def _deliver(self, items: list[bytes], target: str) -> bool:
