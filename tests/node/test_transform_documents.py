@@ -552,7 +552,7 @@ def test_a_constant_is_grouped_right_or_refused(engine: Engine, settings: Settin
     mappings = {"properties": {"all": {"type": "constant_keyword", "value": "same"}}}
     engine.request("PUT", f"/{index}", body={"mappings": mappings})
     fill(engine, index, [{}])
-    pivot = by({"terms": {"field": "all"}}, n={"value_count": {"field": "_id"}})
+    pivot = by({"terms": {"field": "all"}}, n={"value_count": {"field": "all"}})
     if engine.capabilities().flavour == "opensearch":
         with pytest.raises(UnsupportedTransform, match="cannot group or compute the constant_keyword all"):
             run(source={"index": index}, pivot=pivot)
