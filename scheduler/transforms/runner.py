@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import replace
@@ -36,6 +37,8 @@ _IDLE_SAVE_SECONDS = 5.0
 _WATCHED_MILLISECONDS = 2000
 # A long checkpoint's position is written this rarely: losing it costs the pages since.
 _POSITION_SAVE_SECONDS = 2.0
+# One bulk request after the other would leave a core idle.
+_WRITES_AT_ONCE = 2
 # Expired summaries are removed this rarely; the shortest age that a policy may have is 60 s.
 _EXPIRE_SECONDS = 10.0
 
@@ -147,20 +150,23 @@ class TransformRunner:
         return self._changed_groups(running, running.lower, upper)
 
     def _whole_pages(self, pages: Iterator[Page], version: int) -> Iterator[None]:
-        """Write pages of complete groups: while one is converted, the next are searched, the last is written.
+        """Write pages of complete groups: while one is converted, the next are searched, others written.
 
-        So four pages at most are in memory. The state goes past a page only when the engine has
-        acknowledged it; what else was under way when a page fails is written again.
+        So five pages at most are in memory. The state goes past a page only when the engine has
+        acknowledged it and those before it; what else was under way when a page fails is written again.
         """
-        written: tuple[Future[None], Page] | None = None
+        # Asked for while the first page is searched.
+        types = self._threads.submit(self._destination.types)
+        written: deque[tuple[Future[None], Page]] = deque()
         for page in pages:
+            types.result()
             bodies = self._bulk_bodies(page.buckets, version)
-            if written is not None:
-                self._acknowledged(*written)
-            written = self._threads.submit(self._destination.send, bodies), page
+            if len(written) == _WRITES_AT_ONCE:
+                self._acknowledged(*written.popleft())
+            written.append((self._threads.submit(self._destination.send, bodies), page))
             yield
-        if written is not None:
-            self._acknowledged(*written)
+        while written:
+            self._acknowledged(*written.popleft())
 
     def _acknowledged(self, writing: Future[None], page: Page) -> None:
         writing.result()

@@ -21,8 +21,8 @@ from scheduler.transforms.store import Definition, Stored, TransformStore
 
 Outcome = Literal["checkpoint", "unchanged", "progress", "retrying", "failed"]
 
-# Two search ahead, one writes.
-THREADS = 3
+# Two search ahead, two write.
+THREADS = 4
 # How long one tick works before it lets its caller do something else; a checkpoint goes on in the next tick.
 TICK_SECONDS = 2.0
 # How soon a change of the definitions is seen; also how long an alias is taken to stay what it is.
