@@ -67,7 +67,8 @@ def document(chance: random.Random, time: datetime, ingested: datetime) -> dict[
                 "body": {"bytes": chance.randrange(100_000)},
             }
         },
-        "httpmon": {"section": chance.choice(SECTIONS)},
+        # The middle of the bucket is what transforms group by on Elasticsearch.
+        "httpmon": {"section": chance.choice(SECTIONS), "bucket_middle": f"{time.isoformat()[:18]}5Z"},
         "source": {"address": f"192.0.{chance.randrange(50)}.{chance.randrange(256)}"},
         "url": {"path": f"/p{chance.randrange(5000)}"},
         "user_agent": {"original": f"agent {chance.randrange(50)}"},
