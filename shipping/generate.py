@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from threading import Event
 
 from shipping.scenario import Tick
 from shipping.traffic import TrafficGenerator
+
+_WRITTEN_AT_ONCE = 1 << 18
 
 
 def generate(
@@ -33,7 +35,9 @@ def generate(
         max_lines: ends it after so many lines.
     """
     begun, written = time.monotonic(), 0
-    for tick in schedule:
+    ready: list[bytes] = []
+    size = 0
+    for tick in schedule if wait else _by_second(schedule, start_epoch):
         if wait:
             stop.wait(max(0.0, begun + tick.second - time.monotonic()))
         if stop.is_set() or (max_lines is not None and written >= max_lines):
@@ -41,6 +45,36 @@ def generate(
         if max_lines is not None and written + tick.count > max_lines:
             tick = Tick(tick.second, max_lines - written, tick.phase)
         if tick.count:
-            write(traffic.lines(tick, start_epoch))
+            ready.append(traffic.lines(tick, start_epoch))
             written += tick.count
+            size += len(ready[-1])
+        if wait or size >= _WRITTEN_AT_ONCE:
+            _write_out(ready, write)
+            size = 0
+    _write_out(ready, write)
     return written
+
+
+def _write_out(ready: list[bytes], write: Callable[[bytes], object]) -> None:
+    if ready:
+        write(b"".join(ready))
+        ready.clear()
+
+
+def _by_second(schedule: Iterable[Tick], start_epoch: float) -> Iterator[Tick]:
+    """Together what has the same time in the log; at a low rate it takes longer to begin than to draw a line.
+
+    The lines are the same as one by one. Of a phase with shares they would not be, so these stay as they are.
+    """
+    first: Tick | None = None
+    count, second = 0, 0
+    for tick in schedule:
+        now = int(start_epoch + tick.second)
+        if first is not None and tick.phase is first.phase and now == second and tick.phase.is_plain:
+            count += tick.count
+            continue
+        if first is not None:
+            yield Tick(first.second, count, first.phase)
+        first, count, second = tick, tick.count, now
+    if first is not None:
+        yield Tick(first.second, count, first.phase)

@@ -64,6 +64,11 @@ class Phase:
     late_by: float = 30.0
     garbage: float = 0.0
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether all its lines are of the usual kind."""
+        return not (self.errors or self.flood or self.late or self.garbage)
+
 
 @dataclass(frozen=True, slots=True)
 class Tick:

@@ -91,7 +91,7 @@ class TrafficGenerator:
         """The lines of one tick, when the whole began at ``start_epoch``."""
         phase, count = tick.phase, tick.count
         stamp = _stamp(start_epoch + tick.second)
-        if not (phase.errors or phase.flood or phase.late or phase.garbage):
+        if phase.is_plain:
             drawn = self._random.choices(self._pool, k=count)
             return b"".join([before + stamp + after for before, after in drawn])
         return self._mixed(phase, count, stamp, _stamp(start_epoch + tick.second - phase.late_by))
