@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection
+from difflib import get_close_matches
 from typing import Any
 
 from scheduler.transforms.body import UnsupportedTransform, time_value_milliseconds
@@ -22,17 +23,19 @@ class Checks:
         """What to raise; ``place`` is a path in the body."""
         return UnsupportedTransform(f"transform {self.identifier}: {place}: {reason}")
 
-    def object(self, value: Any, place: str, known: Iterable[str] | None = None) -> dict[str, Any]:
+    def object(self, value: Any, place: str, known: Collection[str] | None = None) -> dict[str, Any]:
         """An object, of no other keys than ``known``."""
         if not isinstance(value, dict):
             raise self.refusal(place, "must be an object")
         for key in value:
             if known is not None and key not in known:
-                raise self.refusal(f"{place}.{key}".removeprefix("body."), "is not supported")
+                close = get_close_matches(str(key), known, n=1, cutoff=0.75)
+                way_out = f"did you mean {close[0]}?" if close else "leave it out"
+                raise self.refusal(f"{place}.{key}".removeprefix("body."), f"is not supported: {way_out}")
         return value
 
     def optional_object(
-        self, content: dict[str, Any], key: str, place: str, known: Iterable[str] | None = None
+        self, content: dict[str, Any], key: str, place: str, known: Collection[str] | None = None
     ) -> dict[str, Any] | None:
         """The object below a key; None without the key."""
         return self.object(content[key], place, known) if key in content else None
