@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from engine.client import Engine
-from engine.errors import Conflict, EngineError, HttpmonError, NotFound, RequestRefused
+from engine.errors import Conflict, EngineError, HttpmonError, NotFound, RequestRefused, SchedulerError
 from provisioning.names import Names
 from scheduler.transforms.body import UnsupportedTransform
 from scheduler.transforms.checkpoint import failed
@@ -18,6 +19,8 @@ from scheduler.transforms.destination import DestinationRefused
 from scheduler.transforms.parsing import parse_body
 from scheduler.transforms.runner import TransformRunner
 from scheduler.transforms.store import Definition, Stored, TransformStore
+
+_log = logging.getLogger("httpmon.scheduler")
 
 Outcome = Literal["checkpoint", "unchanged", "progress", "retrying", "failed"]
 
@@ -183,6 +186,12 @@ class TransformService:
             more = runner.step(now)
         except HttpmonError as error:
             results[identifier] = self._trouble(entry, error)
+            return False
+        except Exception as error:
+            # A fault of this executor, or an answer that nobody foresaw: the other transforms go on.
+            _log.exception("transform %s: trying again", identifier)
+            fault = SchedulerError(f"transform {identifier}: {type(error).__name__}: {error}")
+            results[identifier] = self._trouble(entry, fault)
             return False
         state = runner.state
         written += state.statistics.documents_indexed - earlier.statistics.documents_indexed

@@ -108,6 +108,31 @@ def settle_with(clock: Clock, engine: Engine, service: TransformService) -> None
     raise AssertionError(service.uppers())
 
 
+class StrangeEngine(Engine):
+    """Answers the searches of one transform with nothing that anybody foresaw."""
+
+    def msearch(self, searches: Any, **named: Any) -> Any:
+        asked = list(searches)
+        if asked[0][0]["preference"].endswith("-strange"):
+            return [{"aggregations": {}} for _ in asked]
+        return super().msearch(asked, **named)
+
+
+def test_what_nobody_foresaw_in_one_transform_holds_no_other_up(engine: Engine, installed: Settings) -> None:
+    raw, prefix = installed.names.raw, installed.names.prefix
+    define(engine, installed, f"{prefix}-a-strange", body_of(installed, raw, f"{prefix}-a"))
+    send_lines(engine, installed, [log_line(BUCKET, "/a")])
+
+    with StrangeEngine(Connection(installed.engine.url)) as strange:
+        service = TransformService(strange, installed.names, monotonic=QuickClock())
+        results = {one.identifier: one for _ in range(40) for one in service.tick()}
+
+    told = results.pop(f"{prefix}-a-strange")
+    assert (told.outcome, "KeyError" in told.reason) == ("retrying", True)
+    assert {one.outcome for one in results.values()} <= {"checkpoint", "unchanged"}
+    assert totals(summaries(engine, installed.names.sections))["hits"] == 1
+
+
 def test_a_source_that_comes_later_is_waited_for(engine: Engine, installed: Settings) -> None:
     source, destination = installed.names.of("later"), installed.names.of("found")
     define(engine, installed, destination, body_of(installed, source, destination))
