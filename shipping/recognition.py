@@ -63,6 +63,8 @@ def recognise(
     """
     content = _beginning_of(source)
     for tail in tails:
+        if tail.file == (source.device, source.inode):
+            return _COPY  # that very file, of which the rest is being read
         related = may_hold_the_same(source.path, tail.path) and tail.begins_like(content)
         if related and _is_copy_of(tail, source, content):
             return _COPY
@@ -88,8 +90,7 @@ def recognise(
 def _is_copy_of(tail: Tail, source: Source, content: bytes) -> bool:
     """Whether a file begins as an open one does, as far as it goes."""
     original = tail.source
-    same = tail.file == (source.device, source.inode)
-    if same or tail.key is None or not isinstance(original, PlainFile):
+    if tail.key is None or not isinstance(original, PlainFile):
         return False
     if tail.was_emptied():
         # Nobody has noticed yet. Then the copy is looked at again.

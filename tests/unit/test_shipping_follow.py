@@ -318,6 +318,24 @@ def test_a_log_that_holds_a_header_only_is_read_in_the_end(desk: Desk) -> None:
     assert follower.finished
 
 
+def test_a_copy_that_holds_a_rest_is_read_once_though_a_glob_names_it(desk: Desk) -> None:
+    desk.write(40)
+    registry = desk.registry()
+    follower = desk.follower(registry, f"{desk.log}*", options=FollowOptions(read_bytes=100))
+    for tail, block in follower.read():
+        desk.take(registry, tail, block)
+    shutil.copyfile(desk.log, desk.log.with_name("access.log.1"))
+    os.truncate(desk.log, 0)
+    for _ in range(2):  # the emptying is noticed, and the copy found
+        for tail, block in follower.read():
+            desk.take(registry, tail, block)
+        desk.look(follower)
+    desk.log.with_name("access.log.1").rename(desk.log.with_name("access.log.2"))
+    desk.write(1)
+    desk.read_all(registry, follower)
+    assert sorted(desk.read) == sorted(desk.written)
+
+
 def test_what_was_forgotten_is_not_read_again(desk: Desk) -> None:
     desk.write(3)
     registry = desk.registry()
