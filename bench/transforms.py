@@ -194,7 +194,8 @@ class Installation:
         first = self._runners[stem].state.upper is None
         taken = drain(self._runners[stem], self._engine)
         if first:
-            print(f"{stem}: first checkpoint {taken:.2f} s, {self.lines / taken:,.0f} lines/s")
+            rate = self.lines / taken
+            print(f"{stem}: first checkpoint over {self.lines:,} lines {taken:.2f} s, {rate:,.0f} lines/s")
 
     def checkpoint(self, stem: str, chance: random.Random) -> float:
         """The seconds of a checkpoint with new lines."""
