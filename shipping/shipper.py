@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from shipping.tail import Tail
 
 _SAVE_SECONDS = 1.0
 # While files grow they are read often: what is written between copying and emptying a log is seen only then.
+# Most often while lines come one after the other; a log with a line now and then costs next to nothing.
+_EAGER_POLL_SECONDS = 0.0005
+_EAGER_FOR_SECONDS = 0.02
 _BUSY_POLL_SECONDS = 0.002
 _IDLE_POLL_SECONDS = 0.05
 _BUSY_FOR_SECONDS = 1.0
@@ -172,7 +176,7 @@ def ship(
 
     try:
         next_save = next_report = time.monotonic()
-        busy_until = 0.0
+        lines_at = -math.inf
         next_report += report_seconds
         while not stop.is_set():
             follower.scan()
@@ -183,7 +187,7 @@ def ship(
                     break
             now = time.monotonic()
             if any_lines:
-                busy_until = now + _BUSY_FOR_SECONDS
+                lines_at = now
             batcher.flush_due()
             if now >= next_save:
                 next_save = now + _SAVE_SECONDS
@@ -196,7 +200,7 @@ def ship(
                 break
             if not any_lines:
                 delivery.check()
-                stop.wait(_BUSY_POLL_SECONDS if now < busy_until else _IDLE_POLL_SECONDS)
+                stop.wait(_poll_seconds(now - lines_at))
         for tail, block in follower.leave_pipes():
             batcher.add(tail, block)
         batcher.flush()
@@ -206,6 +210,12 @@ def ship(
     finally:
         delivery.close()
         registry.save()
+
+
+def _poll_seconds(since_lines: float) -> float:
+    if since_lines < _EAGER_FOR_SECONDS:
+        return _EAGER_POLL_SECONDS
+    return _BUSY_POLL_SECONDS if since_lines < _BUSY_FOR_SECONDS else _IDLE_POLL_SECONDS
 
 
 def wait_for_target(engine: Engine, target: str, *, stop: Event, notify: Callable[[str], None]) -> str | None:
