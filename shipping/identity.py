@@ -92,9 +92,9 @@ def first_line(head: bytes) -> bytes:
 def new_key(host: str, device: int, inode: int, head: bytes, taken: Collection[str]) -> str:
     """The key of a file not known yet: 12 characters of URL-safe base64, from host, inode and first line.
 
-    With the offset in 12 digits it makes ids that the engines store packed in 18 bytes, and that ascend within
-    a file. Measured through the pipeline (``bench/shipping.py --ids``, 60,000 lines), they cost no more than the
-    engine's own; nor, at that size, did UUIDs or digests.
+    With the offset in 12 digits it makes ids that the engines store packed in 18 bytes, and that ascend
+    within a file. Measured through the pipeline (``bench/shipping.py --ids``, 60,000 lines), they cost no
+    more than the engine's own; nor, at that size, did UUIDs or digests.
 
     The same file gets the same key even where the registry is lost, so that its lines are recognised as
     sent. A file that begins like an earlier one on the same inode (it was emptied and written again) gets
