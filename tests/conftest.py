@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,23 +23,50 @@ from provisioning.settings import EngineSettings, Settings
 # A shell lets what it runs in the background ignore Ctrl-C, and that is inherited; tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Taken out of the environment, because httpmon refuses HTTPMON_* variables that are no settings of its own.
-_ENGINE_URL = os.environ.pop("HTTPMON_TEST_ENGINE_URL", None)
-_SHARED_FOLDER = os.environ.pop("HTTPMON_TEST_SHARED", None)
+
+def _given(name: str) -> str | None:
+    """A variable, kept for other processes of this run under a name that httpmon does not see.
+
+    It refuses variables named HTTPMON_* that are no settings of its own.
+    """
+    value = os.environ.pop(f"HTTPMON_{name}", None) or os.environ.get(name)
+    if value:
+        os.environ[name] = value
+    return value
+
+
+_ENGINE_URL = _given("TEST_ENGINE_URL")
+_SHARED_FOLDER = _given("TEST_SHARED")
+# Where the node of this run is, so that all the processes that run tests share it.
+_NODE_FOLDER = "FOLDER_OF_THE_NODE_OF_THIS_TEST_RUN"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the folder of the node, in the process that starts the others or is the only one."""
+    if not _is_worker(config):
+        os.environ[_NODE_FOLDER] = tempfile.mkdtemp(prefix="httpmon-tests-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the node when the last test of all processes is over."""
+    if not _is_worker(config):
+        _node_of_this_run().stop()
+        shutil.rmtree(os.environ.pop(_NODE_FOLDER))
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")  # as pytest-xdist's documentation tells them apart
+
+
+def _node_of_this_run() -> LocalNode:
+    # Port 9200 is left to the developer's own node, which need not run yet.
+    return LocalNode(Path(os.environ[_NODE_FOLDER]) / "node", port=29200)
 
 
 @pytest.fixture(scope="session")
-def engine_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a running engine: HTTPMON_TEST_ENGINE_URL, else a local node of this run."""
-    if _ENGINE_URL:
-        yield _ENGINE_URL
-        return
-    # Port 9200 is left to the developer's own node, which need not run yet.
-    node = LocalNode(tmp_path_factory.mktemp("engine") / "node", port=29200)
-    try:
-        yield node.start()
-    finally:
-        node.stop()
+def engine_url() -> str:
+    """The URL of a running engine: HTTPMON_TEST_ENGINE_URL, else a local node of this run, started once."""
+    return _ENGINE_URL or _node_of_this_run().start()
 
 
 @pytest.fixture(scope="session")
