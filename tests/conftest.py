@@ -59,8 +59,9 @@ def _is_worker(config: pytest.Config) -> bool:
 
 
 def _node_of_this_run() -> LocalNode:
-    # Port 9200 is left to the developer's own node, which need not run yet.
-    return LocalNode(Path(os.environ[_NODE_FOLDER]) / "node", port=29200)
+    # Port 9200 is left to the developer's own node, which need not run yet. Two test files at once, each with
+    # installations of its own, are more than the usual heap bears: it answered 429.
+    return LocalNode(Path(os.environ[_NODE_FOLDER]) / "node", port=29200, heap="1g")
 
 
 @pytest.fixture(scope="session")
