@@ -1,4 +1,4 @@
-"""Numbers as the engines print them, which run on Java. Pure."""
+"""Values as the engines print them, which run on Java. Pure."""
 
 from __future__ import annotations
 
@@ -23,3 +23,12 @@ def java_double(value: float) -> str:
         power -= len(whole + decimals) - len(significant)
     significant = significant.rstrip("0") or "0"
     return f"{sign}{significant[0]}.{significant[1:] or '0'}E{power}"
+
+
+def java_scalar(value: float | str | None) -> str:
+    """As ``String.valueOf`` prints a number, a boolean, a text or null."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return java_double(value) if isinstance(value, float) else str(value)

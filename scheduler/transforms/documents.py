@@ -14,7 +14,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from scheduler.java_numbers import java_double
+from scheduler.java_numbers import java_double, java_scalar
 from scheduler.transforms.body import (
     NEWEST,
     SINGLE_VALUES,
@@ -219,14 +219,9 @@ def _top_metrics(
 
 def _metric_text(value: Any, kind: str | None) -> str:
     """Natively always texts, and the text "null" where there is no value."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return java_double(value)
-    # Of nanoseconds, the milliseconds.
-    return _NANOSECONDS.sub(r"\1", value) if kind == "date_nanos" and isinstance(value, str) else str(value)
+    if kind == "date_nanos" and isinstance(value, str):
+        return _NANOSECONDS.sub(r"\1", value)  # the milliseconds
+    return java_scalar(value)
 
 
 def _set(document: dict[str, Any], name: str, value: Any) -> None:

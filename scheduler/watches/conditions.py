@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from scheduler.java_numbers import java_double
+from scheduler.java_numbers import java_scalar
 from scheduler.watches.dates import date_math
 from scheduler.watches.instants import java_text, parse_instant
 from scheduler.watches.paths import value_at
@@ -98,19 +98,13 @@ def lenient_order(found: Any, wanted: Any) -> int | None:
 
 def java_string(value: Any) -> str:
     """As ``String.valueOf`` prints a value of a payload."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return java_double(value)
     if isinstance(value, datetime):
         return java_text(value)
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}={java_string(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(java_string(item) for item in value) + "]"
-    return str(value)
+    return java_scalar(value)
 
 
 def _order(left: Any, right: Any) -> int:
