@@ -16,8 +16,25 @@ from lupa import LuaRuntime
 from provisioning.names import Names
 
 FOLDER = Path(__file__).parents[2] / "logstash"
-CONFIG = (FOLDER / "pipeline" / "access.conf").read_text(encoding="utf-8")
-PARSING = (FOLDER / "pipeline" / "parse.conf").read_text(encoding="utf-8")
+
+
+def joined(chosen: str | None = None) -> str:
+    """What Logstash reads: the files that ``path.config`` names, one after the other by their names.
+
+    As Logstash does it (substitution_variables.rb, source/local.rb): variables first, then Ruby's glob.
+    """
+    (pipeline,) = yaml.safe_load((FOLDER / "pipelines.yml").read_text(encoding="utf-8"))
+    given = {"HTTPMON_LOGSTASH_CONFIG": str(FOLDER)}
+    given |= {"HTTPMON_LOGSTASH_PIPELINE": chosen} if chosen else {}
+    variable = re.compile(r"\$\{([a-zA-Z_.][a-zA-Z0-9_.]*)(?::([^}]*))?\}")
+    pattern = variable.sub(lambda found: given.get(found[1], found[2]), pipeline["path.config"])
+    before, names, after = re.fullmatch(r"(.*)\{(.*)\}(.*)", pattern).groups()  # type: ignore[union-attr]
+    files = sorted(f"{before}{name}{after}" for name in names.split(","))
+    return "\n".join(Path(file).read_text(encoding="utf-8") for file in files)
+
+
+CONFIG = joined()
+PARSING = joined("parse")
 
 # Logstash's own language, as far as it is used here: no conditions.
 GRAMMAR = r"""
@@ -56,7 +73,9 @@ OPTIONS = {
     "beats": {"id", "host", "port", "ssl_enabled", "ssl_certificate", "ssl_key"},
     "ruby": {"id", "path", "script_params"},
     "fingerprint": {"id", "source", "concatenate_sources", "method", "target"},
+    "mutate": {"id", "replace"},
 }
+PIPELINE_FIELD = "[@metadata][httpmon][pipeline]"
 
 
 class Plain(Transformer[Token, Any]):
@@ -92,7 +111,10 @@ class Plain(Transformer[Token, Any]):
         return str(children[0]), children[1:]
 
     def start(self, children: list[Any]) -> dict[str, list[tuple[str, dict[str, Any]]]]:
-        return dict(children)
+        sections: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+        for name, plugins in children:
+            sections.setdefault(name, []).extend(plugins)
+        return sections
 
 
 def parsed(text: str) -> dict[str, list[tuple[str, dict[str, Any]]]]:
@@ -103,7 +125,7 @@ def problems(text: str, pipeline: str = "${HTTPMON_PIPELINE:httpmon-access}") ->
     """What would keep Logstash from starting, or lines from being counted once."""
     sections = parsed(text)
     found = []
-    if list(sections) != ["input", "filter", "output"]:
+    if sorted(sections) != ["filter", "input", "output"]:
         return [f"sections are {list(sections)}"]
     for name, options in sections["input"] + sections["filter"]:
         found += [f"{name} has no option {option}" for option in options.keys() - OPTIONS[name]]
@@ -116,7 +138,10 @@ def problems(text: str, pipeline: str = "${HTTPMON_PIPELINE:httpmon-access}") ->
     for option in output:
         if option not in TAKEN_WITH_DATA_STREAM and not option.startswith("data_stream_"):
             found.append(f"{option} is refused with data_stream => true")
-    wanted = {"data_stream": "true", "action": "create", "pipeline": pipeline}
+    wanted = {"data_stream": "true", "action": "create", "pipeline": f"%{{{PIPELINE_FIELD}}}"}
+    chosen = [options["replace"] for name, options in sections["filter"] if name == "mutate"]
+    if chosen != [{PIPELINE_FIELD: pipeline}]:
+        found.append(f"the pipeline is not {pipeline}")
     found += [f"{option} is not {value}" for option, value in wanted.items() if output.get(option) != value]
     stream = "-".join(output.get(f"data_stream_{part}", "") for part in ("type", "dataset", "namespace"))
     if stream != "logs-httpmon.access-${HTTPMON_NAMESPACE:default}":
@@ -139,14 +164,21 @@ def test_the_pipeline_can_start_and_sends_each_line_once_to_the_data_stream() ->
 
 def test_the_pipeline_that_parses_is_the_same_but_for_that() -> None:
     assert problems(PARSING, pipeline="_none") == []
-    plain, parsing = parsed(CONFIG), parsed(PARSING)
-    assert parsing["input"] == plain["input"]
-    *placing, (name, last) = parsing["filter"]
-    assert placing == plain["filter"]
     # The last one, so that the time at which a document is stamped is that at which it is sent.
+    name, last = parsed(PARSING)["filter"][-1]
     assert (name, last["path"].rpartition("/")[2]) == ("ruby", "parse.rb")
-    ((_, output),), ((_, other),) = parsing["output"], plain["output"]
-    assert output == other | {"pipeline": "_none"}
+
+
+def test_what_the_two_pipelines_have_in_common_stands_once() -> None:
+    own = {
+        name: parsed((FOLDER / "pipeline" / f"{name}.conf").read_text(encoding="utf-8"))
+        for name in ("access", "parse")
+    }
+    assert {name: list(sections) for name, sections in own.items()} == {
+        "access": ["filter"],
+        "parse": ["filter"],
+    }
+    assert [plugin for plugin in own["access"]["filter"] if plugin in own["parse"]["filter"]] == []
 
 
 @pytest.mark.parametrize(
@@ -165,6 +197,7 @@ def test_the_pipeline_that_parses_is_the_same_but_for_that() -> None:
         ("ssl_enabled =>", "ssl => ", "beats has no option ssl"),
         ("httpmon.access", "httpmon", "writes to"),
         ("httpmon-access}", "access}", "pipeline is not"),
+        ("%{[@metadata][httpmon][pipeline]}", "httpmon-access", "pipeline is not"),
     ],
 )
 def test_a_wrong_pipeline_is_noticed(old: str, new: str, problem: str) -> None:
@@ -190,13 +223,13 @@ def test_queues_are_on_disk_and_nothing_that_is_refused_is_dropped() -> None:
     assert pipeline["dead_letter_queue.enable"] is True
     assert pipeline["pipeline.ecs_compatibility"] != "disabled"
     chosen = pipeline["path.config"].rpartition("/pipeline/")[2]
-    assert chosen == "${HTTPMON_LOGSTASH_PIPELINE:access}.conf"
+    assert chosen == "{lines,${HTTPMON_LOGSTASH_PIPELINE:access}}.conf"
 
 
 def test_every_variable_is_documented_with_its_default() -> None:
     readme = (FOLDER / "README.md").read_text(encoding="utf-8")
-    files = ("logstash.yml", "pipelines.yml", "pipeline/access.conf", "pipeline/parse.conf")
-    for file in (*files, "filebeat.yml", "fluent-bit.conf"):
+    pipelines = ("pipeline/lines.conf", "pipeline/access.conf", "pipeline/parse.conf")
+    for file in ("logstash.yml", "pipelines.yml", *pipelines, "filebeat.yml", "fluent-bit.conf"):
         text = (FOLDER / file).read_text(encoding="utf-8")
         for name, default in re.findall(r"\$\{(\w+)(?::([^}]*))?\}", text):
             assert f"`{name}`" in readme, f"{file}: {name}"
