@@ -9,7 +9,6 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from provisioning.settings import Settings
     from provisioning.steps import Plan, Step
 
 
@@ -68,15 +67,7 @@ def command(
             engine, loaded.settings, options, plan=plan, on_step=print_step, wait_seconds=wait, kibana=kibana
         )
     typer.echo(_summary(plan, left))
-    if loaded.settings.kibana.url is not None:
-        print_dashboards(loaded.settings)
-
-
-def print_dashboards(settings: Settings) -> None:
-    """Say where the dashboards are."""
-    from provisioning.kibana import dashboard_links, installation_objects
-
-    for title, link in dashboard_links(settings, installation_objects(settings)):
+    for title, link in plan.dashboards:
         typer.echo(f"{title}: {link}")
 
 

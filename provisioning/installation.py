@@ -11,7 +11,7 @@ from engine.kibana import Kibana
 from provisioning.apply import apply_plan
 from provisioning.desired import desired_state
 from provisioning.facts import gather_facts
-from provisioning.kibana import installation_objects
+from provisioning.kibana import dashboard_links, installation_objects
 from provisioning.kibana_facts import gather_rules, gather_saved_objects
 from provisioning.kibana_plan import plan_saved_objects, plan_saved_objects_removal
 from provisioning.kibana_rules import connector_id, owner_tag, plan_rules, rule_removal, wanted_rules
@@ -43,10 +43,11 @@ def plan_installation(
         plan = build_plan(facts.result(), desired, options)
     if kibana is None:
         return plan
-    return Plan((*plan.steps, *plan_kibana(kibana, settings, options)))
+    in_kibana = plan_kibana(kibana, settings, options)
+    return Plan((*plan.steps, *in_kibana.steps), in_kibana.dashboards)
 
 
-def plan_kibana(kibana: Kibana, settings: Settings, options: Options) -> list[Step]:
+def plan_kibana(kibana: Kibana, settings: Settings, options: Options) -> Plan:
     """What would have to be done in Kibana; only reads. Raises as rendering and ``Kibana.request`` do."""
     names, space = settings.names, settings.kibana.space
     wanted = installation_objects(settings)
@@ -58,11 +59,12 @@ def plan_kibana(kibana: Kibana, settings: Settings, options: Options) -> list[St
     of_rules = plan_rules(rules_found, rules, owner, options)
     # A rule comes after the connector that it writes by, and goes before it.
     gone = [step for step in of_rules if step.action == "remove"]
-    return [
+    steps = (
         *gone,
         *plan_saved_objects(found, wanted, names, options),
         *(step for step in of_rules if step.action != "remove"),
-    ]
+    )
+    return Plan(steps, tuple(dashboard_links(settings, wanted)))
 
 
 def plan_removal(engine: Engine, settings: Settings, *, data: bool, kibana: Kibana | None = None) -> Plan:

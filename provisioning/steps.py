@@ -42,9 +42,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The steps in the order to take them."""
+    """The steps in the order to take them.
+
+    Attributes:
+        steps: the steps.
+        dashboards: the title and the address of each dashboard that Kibana shows once they are taken.
+    """
 
     steps: tuple[Step, ...]
+    dashboards: tuple[tuple[str, str], ...] = ()
 
     @property
     def changes(self) -> tuple[Step, ...]:

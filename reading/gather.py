@@ -101,10 +101,10 @@ def read_installation(engine: Engine, settings: Settings, kibana: Kibana | None 
 def read_kibana(kibana: Kibana, settings: Settings) -> KibanaState:
     """Whether Kibana answers, and whether its objects are as rendered. Raises what rendering raises."""
     try:
-        steps = plan_kibana(kibana, settings, Options())
+        plan = plan_kibana(kibana, settings, Options())
     except EngineError as error:
         return KibanaState(kibana.url, str(error))
-    return KibanaState(kibana.url, "", *_objects(steps))
+    return KibanaState(kibana.url, "", *_objects(plan.steps))
 
 
 def _objects(steps: Sequence[Step]) -> tuple[int, tuple[str, ...], tuple[str, ...]]:

@@ -16,8 +16,9 @@ from provisioning.apply import apply_plan
 from provisioning.installation import plan_kibana
 from provisioning.kibana import installation_objects
 from provisioning.kibana_facts import gather_saved_objects
+from provisioning.rendering import Rendered, render_kibana
 from provisioning.settings import KibanaSettings, Settings
-from provisioning.steps import Options, Plan
+from provisioning.steps import Options
 from tests.kibana_server import KibanaServer
 from tests.node.counting_proxy import CountingProxy
 
@@ -81,6 +82,22 @@ def test_from_the_first_import_to_the_removal(provisioned: Settings, kibana: Kib
     removed = run(provisioned, kibana, "deprovision")
     assert removed.exit_code == 0, removed.output
     assert [key[2] for key in kibana.objects] == ["theirs"]
+
+
+def test_the_saved_objects_are_rendered_once(
+    provisioned: Settings, kibana: KibanaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendered: list[Settings] = []
+
+    def counted(settings: Settings) -> tuple[list[Rendered], list[Rendered]]:
+        rendered.append(settings)
+        return render_kibana(settings)
+
+    monkeypatch.setattr("provisioning.kibana.render_kibana", counted)
+    result = run(provisioned, kibana, "provision")
+    assert result.exit_code == 0, result.output
+    assert f"{kibana.url}/app/dashboards#/view/{dashboards_of(provisioned)[0]}" in result.stdout
+    assert len(rendered) == 1
 
 
 def test_what_is_not_ours_is_refused_by_name(provisioned: Settings, kibana: KibanaServer) -> None:
@@ -151,7 +168,7 @@ def test_rules_come_with_their_connector_and_go_when_another_executor_takes_over
     assert connection is not None
 
     def apply(client: Kibana, with_settings: Settings) -> list[str]:
-        plan = Plan(tuple(plan_kibana(client, with_settings, Options())))
+        plan = plan_kibana(client, with_settings, Options())
         return [f"{step.action} {step.kind}" for step in apply_plan(engine, plan, client)]
 
     with Kibana(connection, "ops") as client:
