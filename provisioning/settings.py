@@ -30,6 +30,7 @@ from engine.spelling import closest_hint
 from provisioning.access import AccessSettings, KibanaSettings
 from provisioning.accounts import EmailAccount, PagerDutyAccount, SlackAccount
 from provisioning.names import DEFAULT_NAMESPACE, Names
+from provisioning.origins import dotted, merged, nested, origin_of
 from provisioning.own_formats import FormatName, FormatSettings
 from provisioning.setting_types import Duration, Kept, SettingsGroup, Url, Zone
 from provisioning.setting_types import duration_seconds as duration_seconds
@@ -243,18 +244,18 @@ def load_settings(
     known_late = {name: value for name, (value, _) in (fallbacks or {}).items()}
     given = {name: value for name, value in (options or {}).items() if value is not None}
     sources: list[tuple[dict[str, Any], Callable[[str], str]]] = [
-        (_nested(known_late), lambda name: (fallbacks or {})[name][1]),
+        (nested(known_late), lambda name: (fallbacks or {})[name][1]),
         (content, lambda _: str(path)),
-        (_read_environment(), environment_variable),
-        (_nested(given), lambda _: "command line"),
+        (_read_environment(), _variable_of),
+        (nested(given), lambda _: "command line"),
     ]
-    merged: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    for values, origin_of in sources:
-        merged = _merged(merged, values)
-        origins |= {name: origin_of(name) for name in _dotted(values)}
+    for source, named in sources:
+        values = merged(values, source)
+        origins |= {name: named(name) for name in dotted(source)}
     try:
-        return LoadedSettings(Settings(**merged), origins)
+        return LoadedSettings(Settings(**values), origins)
     except ValidationError as error:
         raise SettingsError(_explain(error, origins)) from None
 
@@ -293,33 +294,6 @@ def _walk(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]
             yield prefix + name, field.description or ""
 
 
-def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    nested: dict[str, Any] = {}
-    for name, value in values.items():
-        place = nested
-        *groups, last = name.split(".")
-        for group in groups:
-            place = place.setdefault(group, {})
-        place[last] = value
-    return nested
-
-
-def _merged(weaker: Mapping[str, Any], stronger: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(weaker)
-    for key, value in stronger.items():
-        below = merged.get(key)
-        merged[key] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
-    return merged
-
-
-def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for key, value in values.items():
-        if isinstance(value, dict) and value:
-            yield from _dotted(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key
-
-
 def _read_file(config_file: Path | None) -> tuple[Path, dict[str, Any]]:
     path = config_file or Path(CONFIG_FILE)
     try:
@@ -344,7 +318,15 @@ def _read_environment() -> dict[str, Any]:
             raise SettingsError(f"{variable}: there is no such setting{closest_hint(variable, known)}")
         name, text = known[variable], os.environ[variable]
         given[name] = _read_json(variable, text) if _is_mapping(name) else text
-    return _nested(given)
+    return nested(given)
+
+
+def _variable_of(name: str) -> str:
+    """The variable that a value came from: of a setting that holds things by name, one has them all."""
+    settings = known_names()
+    while name not in settings:
+        name = name.rpartition(".")[0]
+    return environment_variable(name)
 
 
 def _is_mapping(name: str) -> bool:
@@ -365,9 +347,10 @@ def _read_json(variable: str, text: str) -> Any:
 def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
     problem = error.errors(include_url=False, include_input=False)[0]
     name = ".".join(str(part) for part in problem["loc"])
-    origin = next(
-        (origins[known] for known in origins if known == name or known.startswith(f"{name}.")), None
-    )
+    place, origin = name, origin_of(name, origins)
+    while origin is None and place:  # what is missing has the origin of what it is missing in
+        place = place.rpartition(".")[0]
+        origin = origin_of(place, origins) if place else None
     where = f"{name} ({origin})" if name and origin else name or "settings"
     if problem["type"] == "extra_forbidden":
         known: Iterable[str] = known_names()
@@ -392,22 +375,18 @@ def shown_settings(loaded: LoadedSettings) -> list[ShownSetting]:
         value: Any = loaded.settings
         for part in name.split("."):
             value = getattr(value, part)
+        given = [(name, value)]
         if name == "parameters":
-            rows += [
-                ShownSetting(
-                    f"parameters.{template}.{parameter}",
-                    given,
-                    loaded.origins.get(f"parameters.{template}.{parameter}", "default"),
-                )
+            given = [
+                (f"{name}.{template}.{parameter}", one)
                 for template, parameters in value.items()
-                for parameter, given in parameters.items()
+                for parameter, one in parameters.items()
             ]
-            continue
-        shown = "(set, not shown)" if isinstance(value, SecretStr) else value
-        origin = loaded.origins.get(name, "default")
-        if isinstance(value, dict):  # accounts, of which only the names are shown
-            shown = ", ".join(value)
-            below = (known for known in loaded.origins if known.startswith(f"{name}."))
-            origin = next((loaded.origins[known] for known in below), origin)
-        rows.append(ShownSetting(name, shown, origin))
+        elif isinstance(value, SecretStr):
+            given = [(name, "(set, not shown)")]
+        elif isinstance(value, dict):  # accounts, of which only the names are shown
+            given = [(name, ", ".join(value))]
+        rows += [
+            ShownSetting(shown, one, origin_of(shown, loaded.origins) or "default") for shown, one in given
+        ]
     return rows

@@ -60,6 +60,38 @@ def test_every_setting_has_a_description_and_a_variable() -> None:
     assert len({environment_variable(name) for name in names}) == len(names)
 
 
+def shown_origins(name: str) -> list[str]:
+    """Where ``config show`` says that a setting, or each parameter below it, came from."""
+    rows = shown_settings(load_settings())
+    return [row.origin for row in rows if row.name == name or row.name.startswith(f"{name}.")]
+
+
+def test_the_origin_of_what_is_set_by_name_is_the_variable_or_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPMON_NOTIFY_EMAIL", '{"work": {"host": "smtp.example", "password": "p"}}')
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert str(caught.value) == (
+        "notify.email.work (HTTPMON_NOTIFY_EMAIL): username and password belong together"
+    )
+    monkeypatch.setenv("HTTPMON_NOTIFY_EMAIL", '{"work": {"port": 25}}')
+    with pytest.raises(SettingsError, match=r"^notify\.email\.work\.host \(HTTPMON_NOTIFY_EMAIL\): Field"):
+        load_settings()
+    monkeypatch.setenv("HTTPMON_NOTIFY_EMAIL", '{"work": {"host": "smtp.example"}}')
+    monkeypatch.setenv("HTTPMON_NOTIFY_SLACK", "{}")
+    monkeypatch.setenv("HTTPMON_PARAMETERS", '{"high_traffic": {"threshold": 20}}')
+    assert shown_origins("notify.email") == ["HTTPMON_NOTIFY_EMAIL"]
+    assert shown_origins("notify.slack") == ["HTTPMON_NOTIFY_SLACK"]
+    assert shown_origins("notify.pagerduty") == ["default"]
+    assert shown_origins("parameters") == ["HTTPMON_PARAMETERS"]
+    (tmp_path / "httpmon.toml").write_text(
+        '[notify.email.home]\nhost = "mail.example"\n[parameters.own]\nmapping = {a = 1}\n'
+    )
+    assert shown_origins("notify.email") == ["httpmon.toml, HTTPMON_NOTIFY_EMAIL"]
+    assert shown_origins("parameters.own") == ["httpmon.toml"]
+
+
 def test_secrets_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPMON_ENGINE_API_KEY", "c2VjcmV0")
     loaded = load_settings()
