@@ -312,7 +312,14 @@ def _read_environment() -> dict[str, Any]:
     known = {environment_variable(name): name for name in known_names()}
     given: dict[str, Any] = {}
     for variable in sorted(os.environ):
-        if not variable.startswith(ENVIRONMENT_PREFIX):
+        if not variable.upper().startswith(ENVIRONMENT_PREFIX):
+            continue
+        capitals = variable.upper()
+        if variable != capitals:
+            # In POSIX the two are different variables, and small letters are left to applications: what is
+            # no setting in capitals either, or is given in capitals beside it, is somebody else's.
+            if capitals in known and capitals not in os.environ:
+                raise SettingsError(f"{variable}: variables are read in capitals only: write {capitals}")
             continue
         if variable not in known:
             raise SettingsError(f"{variable}: there is no such setting{closest_hint(variable, known)}")

@@ -138,6 +138,24 @@ def test_an_unknown_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
         load_settings()
 
 
+@pytest.mark.parametrize("variable", ["httpmon_engine_url", "Httpmon_Engine_Url", "HTTPMON_engine_url"])
+def test_a_setting_in_small_letters_is_refused_with_its_right_name(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise httpmon would go to another cluster than the one that was meant."""
+    monkeypatch.setenv(variable, "http://x:1")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert str(caught.value) == f"{variable}: variables are read in capitals only: write HTTPMON_ENGINE_URL"
+    monkeypatch.setenv("HTTPMON_ENGINE_URL", "http://y:1")
+    assert load_settings().settings.engine.url == "http://y:1"
+
+
+def test_small_letters_that_are_no_setting_are_somebody_elses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("httpmon_checkout", "/src")
+    assert load_settings().origins == {}
+
+
 def test_a_config_file_that_is_named_must_exist(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="there is no such file"):
         load_settings(tmp_path / "other.toml")
