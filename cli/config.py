@@ -24,7 +24,7 @@ def show(
 
     from cli.context import loaded_settings
     from cli.terminal import output_width
-    from provisioning.settings import shown_settings
+    from provisioning.shown_settings import shown_settings
     from reading.tables import table_text
 
     rows = shown_settings(loaded_settings(context))

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -352,48 +352,30 @@ def _read_json(variable: str, text: str) -> Any:
 
 
 def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
-    problem = error.errors(include_url=False, include_input=False)[0]
+    problems = error.errors(include_url=False, include_input=False)
+    # A misspelt name also leaves the right one missing; it explains that, and not the other way round.
+    unknown = [one for one in problems if one["type"] == "extra_forbidden"]
+    problem = (unknown or problems)[0]
     name = ".".join(str(part) for part in problem["loc"])
     place, origin = name, origin_of(name, origins)
     while origin is None and place:  # what is missing has the origin of what it is missing in
         place = place.rpartition(".")[0]
         origin = origin_of(place, origins) if place else None
     where = f"{name} ({origin})" if name and origin else name or "settings"
-    if problem["type"] == "extra_forbidden":
-        known: Iterable[str] = known_names()
-        if name.startswith("formats."):
-            known = [f"{name.rpartition('.')[0]}.{field}" for field in FormatSettings.model_fields]
-        return f"{where}: there is no such setting{closest_hint(name, known)}"
+    if unknown:
+        return f"{where}: there is no such setting{closest_hint(name, _names_beside(problem['loc']))}"
     return f"{where}: {problem['msg'].removeprefix('Value error, ')}"
 
 
-class ShownSetting(NamedTuple):
-    """One setting as ``httpmon config show`` shows it."""
-
-    name: str
-    value: Any
-    origin: str
-
-
-def shown_settings(loaded: LoadedSettings) -> list[ShownSetting]:
-    """Every setting in force with its origin; a secret is only said to be set."""
-    rows = []
-    for name in known_names():
-        value: Any = loaded.settings
-        for part in name.split("."):
-            value = getattr(value, part)
-        given = [(name, value)]
-        if name == "parameters":
-            given = [
-                (f"{name}.{template}.{parameter}", one)
-                for template, parameters in value.items()
-                for parameter, one in parameters.items()
-            ]
-        elif isinstance(value, SecretStr):
-            given = [(name, "(set, not shown)")]
-        elif isinstance(value, dict):  # accounts, of which only the names are shown
-            given = [(name, ", ".join(value))]
-        rows += [
-            ShownSetting(shown, one, origin_of(shown, loaded.origins) or "default") for shown, one in given
-        ]
-    return rows
+def _names_beside(location: tuple[int | str, ...]) -> Iterable[str]:
+    """What an unknown name may have meant: the fields of the thing that it stands in, or all settings."""
+    *place, _ = map(str, location)
+    kind: Any = Settings
+    for part in place:
+        if get_origin(kind) is dict:
+            kind = get_args(kind)[-1]
+        elif part in kind.model_fields:
+            kind = kind.model_fields[part].annotation
+    if kind is Settings or not isinstance(kind, type):
+        return known_names()
+    return [".".join([*place, field]) for field in kind.model_fields]  # type: ignore[attr-defined]

@@ -14,8 +14,8 @@ from provisioning.settings import (
     known_names,
     load_settings,
     parse_parameter,
-    shown_settings,
 )
+from provisioning.shown_settings import shown_settings
 
 
 @pytest.fixture(autouse=True)
@@ -113,6 +113,11 @@ def test_secrets_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
         (
             "[formats.x]\ndisect = '%{a}'\n",
             "formats.x.disect (httpmon.toml): there is no such setting; did you mean formats.x.dissect?",
+        ),
+        (
+            '[notify.email.work]\nhots = "smtp.example"\n',
+            "notify.email.work.hots (httpmon.toml): there is no such setting; "
+            "did you mean notify.email.work.host?",
         ),
         ('[engine]\nurl = "localhost"\n', "engine.url (httpmon.toml): a URL looks like https://host:9200"),
         ('[engine]\nurl = "http://u:p@h:1"\n', "a URL holds no credentials"),
