@@ -19,7 +19,7 @@ def command(
     import json
     import shutil
 
-    from cli.context import loaded_settings, open_engine
+    from cli.context import loaded_settings, open_engine, open_kibana
     from engine.errors import UsageError
     from reading.doctor.diagnose import diagnose, exit_code
     from reading.doctor.gather import examine
@@ -29,14 +29,16 @@ def command(
     if format not in ("text", "json"):
         raise UsageError(f"--format {format}: it is text or json")
     loaded = loaded_settings(context)
-    with open_engine(loaded) as engine:
-        findable = examine(loaded.settings, engine)
-    found = diagnose(findable, Remedies(loaded.settings.engine, _given_options(context.obj)))
+    settings = loaded.settings
+    with open_engine(loaded) as engine, open_kibana(loaded) as kibana:
+        findable = examine(settings, engine, kibana)
+    remedies = Remedies(settings.engine, _given_options(context.obj), settings.kibana)
+    found = diagnose(findable, remedies)
     code = exit_code(findable, found)
     if format == "json":
         typer.echo(json.dumps(doctor_object(found, code), indent=2))
     else:
-        typer.echo(doctor_text(found, loaded.settings.engine.url, width=shutil.get_terminal_size().columns))
+        typer.echo(doctor_text(found, settings.engine.url, width=shutil.get_terminal_size().columns))
     raise typer.Exit(code)
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from engine.client import Engine
-from engine.errors import EngineError, EngineUnreachable, NotFound, NotProvisioned
+from engine.errors import EngineError, EngineUnreachable, NotFound, NotPermitted, NotProvisioned
 from engine.kibana import Kibana
 from provisioning.executors import Executors, choose_executors
 from provisioning.installation import plan_installation, plan_kibana
@@ -102,8 +102,12 @@ def read_kibana(kibana: Kibana, settings: Settings) -> KibanaState:
     """Whether Kibana answers, and whether its objects are as rendered. Raises what rendering raises."""
     try:
         plan = plan_kibana(kibana, settings, Options())
+    except EngineUnreachable as error:
+        return KibanaState(kibana.url, str(error), obstacle="unreachable")
+    except NotPermitted as error:
+        return KibanaState(kibana.url, str(error), obstacle="not_permitted")
     except EngineError as error:
-        return KibanaState(kibana.url, str(error))
+        return KibanaState(kibana.url, str(error), obstacle="misdirected")
     return KibanaState(kibana.url, "", *_objects(plan.steps))
 
 

@@ -98,6 +98,10 @@ class Tier:
     read_only: bool = False
 
 
+KibanaObstacle = Literal["unreachable", "not_permitted", "misdirected"]
+"""Why Kibana could not be asked: nobody answers, the account may not, or it is no Kibana or no such space."""
+
+
 @dataclass(frozen=True, slots=True)
 class KibanaState:
     """Kibana, where one is set.
@@ -108,6 +112,7 @@ class KibanaState:
         objects: how many objects there should be in it.
         missing: names of objects that should be there and are not.
         changed: names of objects that are not as rendered.
+        obstacle: of what kind the trouble is.
     """
 
     url: str
@@ -115,6 +120,7 @@ class KibanaState:
     objects: int = 0
     missing: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
+    obstacle: KibanaObstacle = "unreachable"
 
 
 @dataclass(frozen=True, slots=True)

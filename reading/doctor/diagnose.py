@@ -20,6 +20,7 @@ from reading.doctor.data import data_findings
 from reading.doctor.facts import Contact, Findable
 from reading.doctor.finding import Finding
 from reading.doctor.jobs import job_findings
+from reading.doctor.kibana import kibana_findings
 from reading.doctor.remedies import Remedies
 from reading.printable import some_of
 
@@ -44,6 +45,7 @@ def diagnose(findable: Findable, remedies: Remedies) -> list[Finding]:
         *_clocks(findable),
         *data_findings(findable, remedies),
         *job_findings(findable, remedies),
+        *kibana_findings(findable, remedies),
     ]
     order = ("broken", "degraded", "note")
     return sorted(found, key=lambda one: order.index(one.level))

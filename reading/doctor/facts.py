@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from engine.capabilities import Capabilities
-from reading.installation import Installation
+from reading.installation import Installation, KibanaState
 
 Contact = Literal["answers", "unreachable", "untrusted", "speaks_tls", "unknown_account", "no_engine"]
 """How the engine was met: whether it answers, and if not, what is in the way."""
@@ -145,6 +145,7 @@ class Findable:
         newer: the newest version of httpmon that wrote an object, if newer than this one.
         twice: transforms and watches that both executors would run.
         installation: as ``httpmon status`` sees it.
+        kibana: as ``httpmon status`` sees it; None where none is set.
     """
 
     read_at: datetime
@@ -170,3 +171,4 @@ class Findable:
     newer: str = ""
     twice: tuple[str, ...] = ()
     installation: Installation | None = None
+    kibana: KibanaState | None = None

@@ -17,6 +17,7 @@ from engine.errors import (
     NotPermitted,
     RequestRefused,
 )
+from engine.kibana import Kibana
 from provisioning.desired import desired_state
 from provisioning.facts import gather_facts
 from provisioning.names import Names
@@ -29,7 +30,7 @@ from provisioning.settings import Settings
 from reading.doctor import answers
 from reading.doctor.facts import Claim, Contact, Expiry, Findable, LostShard
 from reading.doctor.objects import executed_twice, newer_version, rendered_otherwise
-from reading.gather import read_installation
+from reading.gather import read_installation, read_kibana
 
 T = TypeVar("T")
 
@@ -43,6 +44,7 @@ _PROBE_SECONDS = 5.0
 def examine(
     settings: Settings,
     engine: Engine,
+    kibana: Kibana | None = None,
     *,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Findable:
@@ -51,6 +53,7 @@ def examine(
     Args:
         settings: which installation.
         engine: the cluster.
+        kibana: Kibana, where one is set; it is not asked while the engine does not answer.
         clock: this host's, UTC.
 
     Raises:
@@ -59,7 +62,8 @@ def examine(
     contact, trouble, capabilities = _meet(settings, engine)
     if capabilities is None:
         return Findable(clock(), contact, trouble)
-    return _Examination(settings, engine, capabilities, clock).findable()
+    found = _Examination(settings, engine, capabilities, clock).findable()
+    return found if kibana is None else replace(found, kibana=read_kibana(kibana, settings))
 
 
 def _meet(settings: Settings, engine: Engine) -> tuple[Contact, str, Capabilities | None]:

@@ -23,6 +23,7 @@ from cli.app import app
 from tests.contract.replay.answers import Answer, made
 from tests.contract.replay.cluster import Cluster
 from tests.contract.replay.server import ReplayServer
+from tests.kibana_server import KibanaServer
 
 
 class Sick(Cluster):
@@ -171,6 +172,81 @@ def test_both_executors_run_the_same(server: ReplayServer, cluster: Sick) -> Non
     assert f"the engine and the scheduler both run {watch}" in {
         one["symptom"] for one in findings["executed-twice"]
     }
+
+
+# -- Kibana ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def kibana(server: ReplayServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[KibanaServer]:
+    """A Kibana that has everything, and is set for all that follows."""
+    with KibanaServer() as serving:
+        monkeypatch.setenv("HTTPMON_KIBANA_URL", serving.url)
+        assert CliRunner().invoke(app, ["--url", server.url, "provision"]).exit_code == 0
+        yield serving
+
+
+def test_a_kibana_that_has_everything_has_no_finding(server: ReplayServer, kibana: KibanaServer) -> None:
+    writes = [*kibana.writes]
+    assert doctor(server.url) == (0, {})
+    assert kibana.writes == writes
+
+
+def test_a_kibana_that_is_not_there_or_not_ready(server: ReplayServer, kibana: KibanaServer) -> None:
+    kibana.ready = False
+    code, findings = doctor(server.url)
+    assert (code, list(findings)) == (6, ["kibana-unreachable"])
+    assert findings["kibana-unreachable"][0]["symptom"].startswith(f"Kibana at {kibana.url} is not ready")
+
+
+def test_a_kibana_that_lets_nobody_in(
+    server: ReplayServer, kibana: KibanaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kibana.forbidden = True
+    code, findings = doctor(server.url)
+    assert (code, list(findings)) == (6, ["kibana-refused"])
+    assert "Saved Objects Management" in findings["kibana-refused"][0]["symptom"]
+    monkeypatch.setenv("HTTPMON_KIBANA_USERNAME", "ann")
+    monkeypatch.setenv("HTTPMON_KIBANA_PASSWORD", "hush")
+    kibana.user = "somebody else"
+    code, findings = doctor(server.url)
+    assert (code, list(findings)) == (6, ["kibana-refused"])
+    assert f"curl -fsS -u ann {kibana.url}/api/spaces/space" in findings["kibana-refused"][0]["commands"]
+    assert "hush" not in json.dumps(findings)
+
+
+def test_what_is_no_kibana_or_has_no_such_space(
+    server: ReplayServer, kibana: KibanaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPMON_KIBANA_SPACE", "nope")
+    code, findings = doctor(server.url)
+    assert (code, list(findings)) == (6, ["kibana-elsewhere"])
+    assert "has no space 'nope'" in findings["kibana-elsewhere"][0]["symptom"]
+    monkeypatch.delenv("HTTPMON_KIBANA_SPACE")
+    monkeypatch.setenv("HTTPMON_KIBANA_URL", server.url)
+    code, findings = doctor(server.url)
+    assert (code, list(findings)) == (6, ["kibana-elsewhere"])
+
+
+def test_saved_objects_that_are_missing_or_of_another_version(
+    server: ReplayServer, kibana: KibanaServer
+) -> None:
+    board = ("default", "dashboard", "httpmon-dashboard-traffic")
+    kept = kibana.objects.pop(board)
+    code, findings = doctor(server.url)
+    assert (code, list(findings)) == (6, ["kibana-missing"])
+    assert board[2] in findings["kibana-missing"][0]["symptom"]
+    # Another version renders otherwise, and marks what it made with another checksum.
+    marks = [
+        {**one, "name": "httpmon-0123456789abcdef"} if one["type"] == "tag" else one
+        for one in kept["references"]
+    ]
+    kibana.objects[board] = {**kept, "references": marks}
+    code, findings = doctor(server.url)
+    assert (code, list(findings)) == (6, ["kibana-changed"])
+    assert board[2] in findings["kibana-changed"][0]["symptom"]
+    assert CliRunner().invoke(app, ["--url", server.url, "provision"]).exit_code == 0
+    assert doctor(server.url) == (0, {})
 
 
 # -- TLS ------------------------------------------------------------------------------------------------

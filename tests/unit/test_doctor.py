@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from cli.app import COMMANDS, app
 from engine.capabilities import assumed_capabilities
-from provisioning.settings import EngineSettings
+from provisioning.settings import EngineSettings, KibanaSettings
 from reading.doctor.diagnose import diagnose, exit_code
 from reading.doctor.facts import Backing, Claim, Disk, Expiry, Findable, Licence, Lines, LostShard, Watermark
 from reading.doctor.finding import Finding
@@ -23,6 +23,7 @@ from reading.doctor.output import doctor_object, doctor_text
 from reading.doctor.remedies import Remedies
 from reading.installation import (
     Installation,
+    KibanaState,
     Schedulers,
     SchedulerState,
     TransformState,
@@ -43,7 +44,12 @@ WELL = Installation(
     objects=3,
 )
 HEALTHY = Findable(NOW, capabilities=assumed_capabilities("elasticsearch"), installation=WELL)
-REMEDIES = Remedies(EngineSettings(), ("--namespace", "shop"))
+REMEDIES = Remedies(
+    EngineSettings(),
+    ("--namespace", "shop"),
+    KibanaSettings(url="https://kibana:5601", api_key=SecretStr("hush")),
+)
+KIBANA = KibanaState("https://kibana:5601", objects=3)
 SHIPPER = ShipperState("shipper:1", "web1", 7, "running", NOW, "/r", ("/log",), read=9000)
 DISK = Disk("one", 1, 100)
 
@@ -189,11 +195,34 @@ CASES: list[tuple[Findable, str, str]] = [
         "lines-sent-again",
         "note",
     ),
+    (replace(HEALTHY, kibana=replace(KIBANA, trouble="refused")), "kibana-unreachable", "degraded"),
+    (
+        replace(
+            HEALTHY,
+            installation=well(watches_by="kibana"),
+            kibana=replace(KIBANA, trouble="503", obstacle="unreachable"),
+        ),
+        "kibana-unreachable",
+        "broken",
+    ),
+    (
+        replace(HEALTHY, kibana=replace(KIBANA, trouble="401", obstacle="not_permitted")),
+        "kibana-refused",
+        "degraded",
+    ),
+    (
+        replace(HEALTHY, kibana=replace(KIBANA, trouble="404", obstacle="misdirected")),
+        "kibana-elsewhere",
+        "degraded",
+    ),
+    (replace(HEALTHY, kibana=replace(KIBANA, missing=("a",))), "kibana-missing", "degraded"),
+    (replace(HEALTHY, kibana=replace(KIBANA, changed=("a",))), "kibana-changed", "degraded"),
 ]
 
 
 def test_nothing_is_wrong() -> None:
     assert diagnose(HEALTHY, REMEDIES) == []
+    assert diagnose(replace(HEALTHY, kibana=KIBANA), REMEDIES) == []
     assert exit_code(HEALTHY, []) == 0
     assert doctor_text([], "http://here") == "http://here: nothing is wrong"
 
@@ -280,3 +309,6 @@ def test_requests_have_the_way_in_and_no_secret() -> None:
     key = EngineSettings(url="https://es:9200", api_key=SecretStr("hush"))
     assert "hush" not in Remedies(key).request("GET", "/")
     assert "$HTTPMON_ENGINE_API_KEY" in Remedies(key).request("GET", "/")
+    assert REMEDIES.ask_kibana("/api/status") == (
+        'curl -fsS -H "authorization: ApiKey $HTTPMON_KIBANA_API_KEY" https://kibana:5601/api/status'
+    )
