@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from reading.alerts import parse_time
-from reading.doctor.facts import Backing, Disk, Licence, Lines, LostShard, Watermark
+from reading.doctor.facts import Backing, Disk, Licence, Lines, LostShard, Uncounted, Watermark
 
 _UNITS = {"b": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30, "tb": 1 << 40, "pb": 1 << 50}
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[kmgtp]?b)", re.IGNORECASE)
@@ -148,15 +148,19 @@ def read_lines(answer: Mapping[str, Any]) -> Lines:
     counts = answer.get("aggregations")
     if not counts:  # no index is there
         return Lines()
-    shown = [hit["_source"] for hit in answer["hits"]["hits"]]
-    newest: Mapping[str, Any] = shown[0] if shown else {}
     return Lines(
         counts["hits"]["doc_count"],
         counts["unparsed"]["doc_count"],
         _terms(counts["unparsed"]["reasons"]),
-        str((newest.get("event") or {}).get("original") or ""),
-        str(((newest.get("log") or {}).get("file") or {}).get("path") or ""),
+        *_line(answer["hits"]["hits"]),
     )
+
+
+def _line(found: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """The line of the first document, and the file that it is of."""
+    first: Mapping[str, Any] = found[0]["_source"] if found else {}
+    event, log = first.get("event") or {}, first.get("log") or {}
+    return str(event.get("original") or ""), str((log.get("file") or {}).get("path") or "")
 
 
 def refused_search() -> dict[str, Any]:
@@ -173,6 +177,33 @@ def read_refused(answer: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
     """The answer to ``refused_search``."""
     counts = answer.get("aggregations")
     return _terms(counts["reasons"]) if counts else ()
+
+
+def uncounted_search() -> dict[str, Any]:
+    """The search for the hits of the last day without the field by which Elasticsearch's transforms group."""
+    # What came past the pipeline may have no time of arrival either.
+    lately = [{"range": {field: {"gte": "now-1d"}}} for field in ("event.ingested", "@timestamp")]
+    return {
+        "size": 1,
+        "track_total_hits": True,
+        "query": {
+            "bool": {
+                "filter": [
+                    {"term": {"event.kind": "event"}},
+                    {"bool": {"should": lately, "minimum_should_match": 1}},
+                ],
+                "must_not": [{"exists": {"field": "httpmon.bucket_middle"}}],
+            }
+        },
+        "sort": [{"@timestamp": {"order": "desc", "unmapped_type": "date"}}],
+        "_source": ["event.original", "log.file.path"],
+    }
+
+
+def read_uncounted(stream: str, answer: Mapping[str, Any]) -> Uncounted:
+    """The answer to ``uncounted_search`` in a data stream."""
+    found = answer["hits"]
+    return Uncounted(stream, int(found["total"]["value"]), *_line(found["hits"]))
 
 
 def newest_search() -> dict[str, Any]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from urllib.parse import quote
 
-from reading.doctor.facts import Expiry, Findable, LostShard
+from reading.doctor.facts import Expiry, Findable, LostShard, Uncounted
 from reading.doctor.finding import Finding
 from reading.doctor.remedies import Remedies
 from reading.plain import bytes_text
@@ -144,6 +145,8 @@ def _lines(findable: Findable, remedies: Remedies) -> Iterator[Finding]:
                 remedies.httpmon("provision", "--check"),
             ),
         )
+    if findable.uncounted is not None and findable.uncounted.hits:
+        yield _uncounted(findable.uncounted, remedies)
     if findable.future_hit is not None:
         yield Finding(
             "future",
@@ -152,6 +155,25 @@ def _lines(findable: Findable, remedies: Remedies) -> Iterator[Finding]:
             "the clock of a web server is wrong, or its log has local time without the offset",
             ("timedatectl status", remedies.httpmon("query", "run", "busiest_moments")),
         )
+
+
+def _uncounted(uncounted: Uncounted, remedies: Remedies) -> Finding:
+    where = f" of {uncounted.path}" if uncounted.path else ""
+    line = f"; the newest{where}: {uncounted.example[:_LONGEST_EXAMPLE]}" if uncounted.example else ""
+    stream = uncounted.stream
+    query = "event.kind:event AND NOT _exists_:httpmon.bucket_middle"
+    return Finding(
+        "uncounted",
+        "degraded",
+        f"{uncounted.hits:,} hits of the last day are in no summary: they lack httpmon.bucket_middle",
+        "whoever sent them went past httpmon's ingest pipeline, or they were stored before there was that "
+        f"field; Elasticsearch's transforms group by it{line}",
+        (
+            remedies.request("GET", f"/{stream}/_search?size=3&sort=@timestamp:desc&q={quote(query)}"),
+            remedies.request("GET", f"/{stream}/_settings/index.default_pipeline"),
+            remedies.httpmon("reconcile", "--from", "24h"),
+        ),
+    )
 
 
 def _conflicts(findable: Findable, remedies: Remedies) -> Iterator[Finding]:

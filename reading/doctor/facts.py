@@ -90,6 +90,23 @@ class Lines:
 
 
 @dataclass(frozen=True, slots=True)
+class Uncounted:
+    """Hits of the last day that no transform counts, because they do not say the middle of their bucket.
+
+    Attributes:
+        stream: where they are stored.
+        hits: how many.
+        example: the line of the newest of them, or "".
+        path: the file that it is of, or "".
+    """
+
+    stream: str
+    hits: int = 0
+    example: str = ""
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Backing:
     """One index of a data stream, oldest first in a list of them."""
 
@@ -138,6 +155,7 @@ class Findable:
         conflicts: by group of indices and field, the indices of each type of the field.
         lines: what came within the last hour.
         refused_lines: why lines were refused for good within the last day, and how many.
+        uncounted: hits of the last day that the transforms leave out; None where they leave none out.
         future_hit: event time of the newest hit, if it lies ahead of the engine's clock.
         expiries: data streams that have a retention.
         foreign: objects under this installation's names that httpmon did not make for it.
@@ -164,6 +182,7 @@ class Findable:
     conflicts: Mapping[tuple[str, str], Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     lines: Lines | None = None
     refused_lines: tuple[tuple[str, int], ...] = ()
+    uncounted: Uncounted | None = None
     future_hit: datetime | None = None
     expiries: tuple[Expiry, ...] = ()
     foreign: tuple[Claim, ...] = ()

@@ -28,7 +28,7 @@ from provisioning.retention import retention_for
 from provisioning.setting_types import duration_seconds
 from provisioning.settings import Settings
 from reading.doctor import answers
-from reading.doctor.facts import Claim, Contact, Expiry, Findable, LostShard
+from reading.doctor.facts import Claim, Contact, Expiry, Findable, LostShard, Uncounted
 from reading.doctor.objects import executed_twice, newer_version, rendered_otherwise
 from reading.gather import read_installation, read_kibana
 
@@ -155,6 +155,7 @@ class _Examination:
             refused_lines=self._try(
                 lambda: answers.read_refused(self._ask(dead, answers.refused_search())), ()
             ),
+            uncounted=self._try(self._uncounted, None),
             future_hit=newest if newest and now and newest - now > _FUTURE else None,
             expiries=self._try(self._expiries, ()),
             foreign=writers.foreign,
@@ -313,6 +314,13 @@ class _Examination:
                 continue
             found |= {(group, field): types for field, types in answers.read_conflicts(answer).items()}
         return found
+
+    def _uncounted(self) -> Uncounted | None:
+        """Only where transforms group by the field, because of what Elasticsearch's own get wrong."""
+        if not self._capabilities.transforms:
+            return None
+        raw = self._names.raw
+        return answers.read_uncounted(raw, self._ask(f"/{raw}/_search", answers.uncounted_search()))
 
     def _expiries(self) -> tuple[Expiry, ...]:
         retention = retention_for(self._settings.retention, self._capabilities)

@@ -20,6 +20,7 @@ import trustme
 from typer.testing import CliRunner
 
 from cli.app import app
+from reading.doctor.answers import uncounted_search
 from tests.contract.replay.answers import Answer, made
 from tests.contract.replay.cluster import Cluster
 from tests.contract.replay.server import ReplayServer
@@ -172,6 +173,27 @@ def test_both_executors_run_the_same(server: ReplayServer, cluster: Sick) -> Non
     assert f"the engine and the scheduler both run {watch}" in {
         one["symptom"] for one in findings["executed-twice"]
     }
+
+
+def test_hits_that_came_past_the_pipeline(server: ReplayServer, cluster: Sick) -> None:
+    stream = "logs-httpmon.access-default"
+    hit = {"_source": {"event": {"original": "GET /"}, "log": {"file": {"path": "/var/log/a"}}}}
+    answered = cluster.answer
+
+    def bypassed(method: str, path: str, params: Any, body: Any) -> Answer:
+        asked = body == uncounted_search() and path == f"/{stream}/_search"
+        found = {"hits": {"total": {"value": 1234, "relation": "eq"}, "hits": [hit]}}
+        return Answer(200, found) if asked else answered(method, path, params, body)
+
+    cluster.answer = bypassed  # type: ignore[method-assign]
+    code, findings = doctor(server.url)
+    assert (code, list(findings)) == (6, ["uncounted"])
+    (finding,) = findings["uncounted"]
+    assert finding["symptom"] == (
+        "1,234 hits of the last day are in no summary: they lack httpmon.bucket_middle"
+    )
+    assert finding["cause"].endswith("; the newest of /var/log/a: GET /")
+    assert f"{server.url}/{stream}/_settings/index.default_pipeline" in finding["commands"][1]
 
 
 # -- Kibana ---------------------------------------------------------------------------------------------

@@ -17,7 +17,18 @@ from cli.app import COMMANDS, app
 from engine.capabilities import assumed_capabilities
 from provisioning.settings import EngineSettings, KibanaSettings
 from reading.doctor.diagnose import diagnose, exit_code
-from reading.doctor.facts import Backing, Claim, Disk, Expiry, Findable, Licence, Lines, LostShard, Watermark
+from reading.doctor.facts import (
+    Backing,
+    Claim,
+    Disk,
+    Expiry,
+    Findable,
+    Licence,
+    Lines,
+    LostShard,
+    Uncounted,
+    Watermark,
+)
 from reading.doctor.finding import Finding
 from reading.doctor.output import doctor_object, doctor_text
 from reading.doctor.remedies import Remedies
@@ -104,6 +115,7 @@ CASES: list[tuple[Findable, str, str]] = [
     (replace(HEALTHY, lines=Lines(97, 3, (("no format", 3),), "x", "/log")), "unparsed", "degraded"),
     (replace(HEALTHY, lines=Lines(1, 3)), "unparsed", "broken"),
     (replace(HEALTHY, refused_lines=(("mapper_parsing_exception", 3),)), "refused-lines", "degraded"),
+    (replace(HEALTHY, uncounted=Uncounted("logs-x", 3, "GET /", "/log")), "uncounted", "degraded"),
     (replace(HEALTHY, future_hit=NOW + timedelta(hours=1)), "future", "degraded"),
     (
         replace(HEALTHY, conflicts={("i", "f"): {"long": ("a",), "keyword": ("b",)}}),
@@ -222,7 +234,7 @@ CASES: list[tuple[Findable, str, str]] = [
 
 def test_nothing_is_wrong() -> None:
     assert diagnose(HEALTHY, REMEDIES) == []
-    assert diagnose(replace(HEALTHY, kibana=KIBANA), REMEDIES) == []
+    assert diagnose(replace(HEALTHY, kibana=KIBANA, uncounted=Uncounted("logs-x")), REMEDIES) == []
     assert exit_code(HEALTHY, []) == 0
     assert doctor_text([], "http://here") == "http://here: nothing is wrong"
 
