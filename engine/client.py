@@ -77,10 +77,10 @@ class Engine(AbstractContextManager["Engine"]):
 
     def close(self) -> None:
         """Close the connections; a later request opens them again."""
-        with self._lock:
-            if self._client is not None:
-                self._client.close()
-                self._client = None
+        # Without the lock: who has it may wait for an engine that never answers what it is.
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
 
     def request(
         self,
@@ -188,12 +188,13 @@ class Engine(AbstractContextManager["Engine"]):
 
     def _connected(self) -> Elasticsearch:
         with self._lock:
-            if self._client is None:
+            client = self._client
+            if client is None:
                 self._root = self._ask_root()
                 opensearch = flavour_and_version(self._root)[0] == "opensearch"
                 node_class = OpenSearchHttpNode if opensearch else elastic_transport.Urllib3HttpNode
-                self._client = self._new_client(node_class)
-            return self._client
+                client = self._client = self._new_client(node_class)
+            return client
 
     def _ask_root(self) -> dict[str, Any]:
         # OpenSearch's node class also reaches Elasticsearch: it only leaves the vendor media type out.
