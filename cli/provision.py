@@ -42,6 +42,8 @@ def command(
     ] = None,
 ) -> None:
     """Install or update everything httpmon needs in the cluster; a second run changes nothing."""
+    from functools import partial
+
     from cli.context import loaded_settings, open_engine, open_kibana
     from cli.logs import tell
     from engine.errors import EXIT_PLAN_HAS_CHANGES
@@ -49,6 +51,7 @@ def command(
     from provisioning.minimum import refuse_old
     from provisioning.steps import Options
     from provisioning.templates import overriding_templates
+    from scheduler.transforms.control import check_definitions
 
     loaded = loaded_settings(context, assignments=assignments, executor=executor)
     options = Options(force=force, prune=prune, repair=repair)
@@ -58,13 +61,22 @@ def command(
         if not allow_old:
             refuse_old(engine.capabilities())
         plan = plan_installation(engine, loaded.settings, options, kibana)
+        for step in plan.changes:
+            check_definitions(engine, loaded.settings, step)
         print_plan(plan.steps, diff=diff)
         if check and (plan.changes or plan.refused):
             raise typer.Exit(EXIT_PLAN_HAS_CHANGES)
         if check or plan_only:
             return
         left = provision(
-            engine, loaded.settings, options, plan=plan, on_step=print_step, wait_seconds=wait, kibana=kibana
+            engine,
+            loaded.settings,
+            options,
+            plan=plan,
+            on_step=print_step,
+            before_step=partial(check_definitions, engine, loaded.settings, ask=True),
+            wait_seconds=wait,
+            kibana=kibana,
         )
     typer.echo(_summary(plan, left))
     for title, link in plan.dashboards:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from engine.client import Engine
 from engine.errors import HttpmonError, NotPermitted, RequestRefused
@@ -40,8 +40,15 @@ class PlanRefused(HttpmonError):
         super().__init__(f"nothing was changed: {named}{more}")
 
 
-def apply_plan(engine: Engine, plan: Plan, kibana: Kibana | None = None) -> Iterator[Step]:
+def apply_plan(
+    engine: Engine,
+    plan: Plan,
+    kibana: Kibana | None = None,
+    before_step: Callable[[Step], None] = lambda _: None,
+) -> Iterator[Step]:
     """Take the steps that change something, yielding each one when it is done.
+
+    ``before_step`` is told of each one before it is taken, and may raise an HttpmonError to have it left.
 
     Raises PlanRefused before anything is sent, or ApplyStopped.
     """
@@ -50,6 +57,7 @@ def apply_plan(engine: Engine, plan: Plan, kibana: Kibana | None = None) -> Iter
     changes = plan.changes
     for done, step in enumerate(changes):
         try:
+            before_step(step)
             for request in step.requests:
                 _send(kibana if request.receiver == "kibana" and kibana else engine, request)
         except HttpmonError as error:

@@ -94,6 +94,7 @@ def provision(
     *,
     plan: Plan | None = None,
     on_step: Callable[[Step], None] = lambda _: None,
+    before_step: Callable[[Step], None] = lambda _: None,
     wait_seconds: float = 0.0,
     kibana: Kibana | None = None,
 ) -> Plan:
@@ -105,6 +106,7 @@ def provision(
         options: how far to go.
         plan: the plan to apply, where it was made and shown before.
         on_step: told of each step when it is done.
+        before_step: told of each step before it is taken; an HttpmonError that it raises stops there.
         kibana: Kibana, where it is to have dashboards.
         wait_seconds: how long to wait for new versions of summaries to fill, before their old ones go. What
             is not done by then, a later run finishes.
@@ -117,7 +119,7 @@ def provision(
     if plan is None:
         plan = plan_installation(engine, settings, options, kibana)
     while True:
-        for step in apply_plan(engine, plan, kibana):
+        for step in apply_plan(engine, plan, kibana, before_step):
             on_step(step)
         if not plan.waiting:
             return plan

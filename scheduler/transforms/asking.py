@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from scheduler.transforms.body import PIPELINES
+
 # The keys of buckets of the kinds that hold others, and of the composite's.
 _TAKEN = frozenset(
     {
@@ -28,7 +30,6 @@ _TAKEN = frozenset(
 )
 _SUFFIX = " (asked)"
 _BESIDE = " (beside)"
-_PIPELINES = frozenset({"bucket_script", "bucket_selector"})
 
 
 def asked_name(name: str) -> str:
@@ -43,7 +44,7 @@ def asked(request: Mapping[str, Any], *, elasticsearch: bool) -> Mapping[str, An
     """
     asked_for = {asked_name(name): _asked(value, elasticsearch) for name, value in request.items()}
     if not elasticsearch:
-        computed = {name: value for name, value in asked_for.items() if not _PIPELINES & value.keys()}
+        computed = {name: value for name, value in asked_for.items() if not PIPELINES & value.keys()}
         if computed and all("min" in value for value in computed.values()):
             name, least = next(iter(computed.items()))
             asked_for[name + _BESIDE] = {"max": least["min"]}
@@ -60,7 +61,7 @@ def _asked(aggregation: Any, elasticsearch: bool) -> Any:
         elif kind == "top_metrics" and not elasticsearch:
             del content[kind]
             content["top_hits"] = _top_hit(value)
-        elif kind in ("bucket_script", "bucket_selector") and "buckets_path" in value:
+        elif kind in PIPELINES and "buckets_path" in value:
             content[kind] = {**value, "buckets_path": _paths(value["buckets_path"])}
     return content
 

@@ -27,6 +27,8 @@ SINGLE_VALUES = frozenset(
 )
 # Aggregations that put documents into buckets and may hold others.
 BUCKETS = frozenset({"filter", "missing", "range", "terms", "rare_terms"})
+# Aggregations that compute with what others beside them made.
+PIPELINES = frozenset({"bucket_script", "bucket_selector"})
 # The aggregation that holds the newest document of a group, where the transform is of the kind ``latest``.
 NEWEST = "newest"
 

@@ -49,13 +49,27 @@ class Checks:
     def flag(self, content: dict[str, Any], key: str, place: str, *, default: bool) -> bool:
         """True or false, which may be written as a text; null is the default."""
         value = content.get(key)
-        if value is None:
-            return default
+        return default if value is None else self.boolean(value, f"{place}.{key}")
+
+    def boolean(self, value: Any, place: str) -> bool:
+        """True or false, which may be written as a text."""
         if isinstance(value, str) and value in ("true", "false"):
             return value == "true"
         if not isinstance(value, bool):
-            raise self.refusal(f"{place}.{key}", "must be true or false")
+            raise self.refusal(place, "must be true or false")
         return value
+
+    def query(self, value: Any, place: str) -> dict[str, Any]:
+        """A query: an object with one key, its kind, and below it an object. The engine knows the rest."""
+        content = self.object(value, place)
+        if not content:
+            raise self.refusal(place, "is empty: a query for all documents is match_all")
+        if len(content) > 1:
+            several = ", ".join(content)
+            raise self.refusal(place, f"has {several}: a query is of one kind; put several into a bool query")
+        kind, below = next(iter(content.items()))
+        self.object(below, f"{place}.{kind}")
+        return content
 
     def number(self, value: Any, place: str) -> float:
         """A number, which may be written as a text."""

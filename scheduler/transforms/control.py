@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,10 +13,13 @@ from engine.errors import Conflict, NotFound, UsageError
 from provisioning.names import Names
 from provisioning.rendering import Rendered, render_all
 from provisioning.settings import Settings
+from provisioning.steps import Step
+from scheduler.transforms.acceptance import require_accepted
 from scheduler.transforms.body import time_value_milliseconds
 from scheduler.transforms.checkpoint import State
 from scheduler.transforms.parsing import parse_body
 from scheduler.transforms.preview import preview
+from scheduler.transforms.source import SourceMissing
 from scheduler.transforms.store import TransformStore
 
 _VERSION = r"(-\d{6})?"
@@ -61,7 +65,7 @@ class Control(Protocol):
         ...
 
     def start(self, identifier: str) -> bool:
-        """Let it run; whether it did not before."""
+        """Let it run; whether it did not before. Raises what says that it cannot run."""
         ...
 
     def stop(self, identifier: str) -> bool:
@@ -113,6 +117,33 @@ def previewed(engine: Engine, settings: Settings, name: str, *, native: bool) ->
     return preview(engine, parse_body(name, found[0].body, elasticsearch=elasticsearch)).documents
 
 
+def check_definitions(engine: Engine, settings: Settings, step: Step, *, ask: bool = False) -> None:
+    """Raise if a step of a plan installs a transform that the scheduler cannot run.
+
+    Args:
+        engine: whose flavour decides what can be run.
+        settings: those of the installation.
+        step: any step; only definitions of transforms are looked at.
+        ask: whether to ask the engine, too, if the source is there.
+
+    Raises:
+        UnsupportedTransform: with the place in the body and the reason.
+        RequestRefused: as ``require_accepted`` does.
+    """
+    store = f"/{settings.names.transform_store}/_doc/"
+    for request in step.requests:
+        if request.method == "PUT" and request.path.startswith(store) and isinstance(request.body, Mapping):
+            _check(engine, request.path.removeprefix(store), request.body["body"], ask=ask)
+
+
+def _check(engine: Engine, identifier: str, content: Mapping[str, Any], *, ask: bool) -> None:
+    elasticsearch = engine.capabilities().flavour == "elasticsearch"
+    body = parse_body(identifier, content, elasticsearch=elasticsearch)
+    if ask:
+        with suppress(SourceMissing):  # it waits for its source
+            require_accepted(engine, body)
+
+
 def _transforms(engine: Engine, settings: Settings) -> list[Rendered]:
     return [one for one in render_all(settings, engine.capabilities()) if one.kind == "transform"]
 
@@ -134,7 +165,9 @@ class _SchedulerControl:
         return {one.identifier: one.body for one in self._store.definitions()}
 
     def start(self, identifier: str) -> bool:
-        rested = not self._store.definition(identifier).enabled
+        definition = self._store.definition(identifier)
+        _check(self._engine, identifier, definition.body, ask=True)
+        rested = not definition.enabled
         status = self._store.load(identifier).state.status
         if status == "finished":
             self._store.forget(identifier)

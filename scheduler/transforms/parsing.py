@@ -70,9 +70,7 @@ class _Parser(Checks):
             raise self.refusal("description", f"must be a text of at most {_LONGEST_DESCRIPTION} characters")
         source = self.object(content.get("source"), "source", {"index", "query", "runtime_mappings"})
         indices = self._indices(source.get("index"))
-        query = self.optional_object(source, "query", "source.query")
-        if query == {}:
-            raise self.refusal("source.query", "is empty: leave it out for all documents")
+        query = self.query(source["query"], "source.query") if "query" in source else {"match_all": {}}
         runtime_mappings = self.optional_object(source, "runtime_mappings", "source.runtime_mappings") or {}
         if runtime_mappings and not self._elasticsearch:
             raise self.refusal("source.runtime_mappings", "this engine has no runtime fields")
@@ -91,7 +89,7 @@ class _Parser(Checks):
         return TransformBody(
             identifier=self.identifier,
             indices=indices,
-            query={"match_all": {}} if query is None else query,
+            query=query,
             runtime_mappings=runtime_mappings,
             destination=destination,
             pipeline=pipeline,

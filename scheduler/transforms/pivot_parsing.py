@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from scheduler.transforms.asking import asked, asked_name
-from scheduler.transforms.body import BUCKETS, SINGLE_VALUES, Aggregation, Grouping, GroupSource
+from scheduler.transforms.body import BUCKETS, PIPELINES, SINGLE_VALUES, Aggregation, Grouping, GroupSource
 from scheduler.transforms.checks import Checks
+from scheduler.transforms.parameters import FORMS, check_form, check_script
 
 _OTHERS = frozenset({"stats", "percentiles", "scripted_metric", "top_metrics", "bucket_selector"})
 _SUPPORTED = SINGLE_VALUES | BUCKETS | _OTHERS
@@ -26,18 +27,6 @@ _SOURCES_KNOWN = {
 }
 # Elasticsearch runs these natively; this executor does not.
 _NATIVE_ONLY = frozenset({"boxplot", "geo_bounds", "geo_centroid", "geo_line", "geotile_grid"})
-# What an aggregation cannot be without; the first of them stands for the field or the script of its values.
-_VALUES = "field or script"
-_NEEDED: dict[str, tuple[str, ...]] = {
-    "weighted_avg": ("value", "weight"),
-    "scripted_metric": ("map_script", "combine_script", "reduce_script"),
-    "top_metrics": ("metrics", "sort"),
-    "bucket_script": ("buckets_path", "script"),
-    "bucket_selector": ("buckets_path", "script"),
-    "range": (_VALUES, "ranges"),
-    "missing": ("field",),
-    "filter": (),
-}
 _CALENDAR_UNITS = {
     "second": "s",
     "minute": "m",
@@ -100,7 +89,7 @@ class PivotParser(Checks):
         if ("field" in specification) == ("script" in specification):
             raise self.refusal(place, "needs either a field or a script")
         if "script" in specification:
-            self.object(specification["script"], f"{place}.script")
+            check_script(self, specification["script"], f"{place}.script")
         else:
             self.text(specification["field"], f"{place}.field")
         if "missing_bucket" in specification and specification["missing_bucket"] is None:
@@ -109,10 +98,16 @@ class PivotParser(Checks):
         if kind == "terms":
             return GroupSource(name, "terms", specification)
         if kind == "histogram":
-            interval = specification.get("interval")
-            if isinstance(interval, bool) or not isinstance(interval, int | float) or interval <= 0:
+            interval = self.number(specification.get("interval"), f"{place}.interval")
+            if interval <= 0:
                 raise self.refusal(f"{place}.interval", "must be a number above 0")
-            return GroupSource(name, "histogram", specification)
+            return GroupSource(name, "histogram", {**specification, "interval": interval})
+        zone = specification.get("time_zone", "UTC")
+        if isinstance(zone, bool) or not isinstance(zone, str | int) or zone == "":
+            raise self.refusal(f"{place}.time_zone", "must be a time zone such as Europe/Berlin or +02:00")
+        offset = specification.get("offset")
+        if isinstance(offset, int | float) and not isinstance(offset, bool):
+            specification = {**specification, "offset": f"{int(offset)}ms"}
         longest = self._longest_bucket(specification, place)
         return GroupSource(name, "date_histogram", specification, longest)
 
@@ -136,7 +131,7 @@ class PivotParser(Checks):
     def _aggregations(self, request: Mapping[str, Any], place: str) -> tuple[Aggregation, ...]:
         parsed = tuple(self._aggregation(name, value, f"{place}.{name}") for name, value in request.items())
         for one in parsed:
-            if one.kind in ("bucket_script", "bucket_selector"):
+            if one.kind in PIPELINES:
                 self._check_paths(one, set(request), f"{place}.{one.name}")
         return parsed
 
@@ -150,9 +145,8 @@ class PivotParser(Checks):
             raise self.refusal(place, f"{kind} is not supported by this executor")
         if kind not in _SUPPORTED:
             raise self.refusal(place, f"unsupported aggregation type {kind} (Elasticsearch refuses it too)")
-        specification = self.object(content[kind], place)
+        specification = self._specification(kind, content[kind], place)
         self.optional_object(content, "meta", f"{place}.meta")
-        self._check_specification(kind, specification, place)
         return Aggregation(
             name, kind, specification, self._inner(kind, content, place), asked_as=asked_name(name)
         )
@@ -169,50 +163,17 @@ class PivotParser(Checks):
         self.names(list(inner), place)
         return self._aggregations(inner, place)
 
-    def _check_specification(self, kind: str, specification: dict[str, Any], place: str) -> None:
-        """What would otherwise come to light only while documents are written, or not at all."""
-        for needed in _NEEDED.get(kind, (_VALUES,)):
-            if needed == _VALUES:
-                if "field" not in specification and "script" not in specification:
-                    raise self.refusal(place, f"{kind} needs a field or a script")
-            elif needed not in specification:
-                raise self.refusal(place, f"{kind} needs {needed}")
-        if "field" in specification and kind != "filter":
-            self.text(specification["field"], f"{place}.field")
-        if kind == "percentiles" and "percents" in specification:
-            self._check_percents(specification["percents"], f"{place}.percents")
-        if kind == "range":
-            self._check_ranges(specification["ranges"], f"{place}.ranges")
-        if kind == "top_metrics":
-            metrics = specification["metrics"]
-            for one in metrics if isinstance(metrics, list) else [metrics]:
-                metric = self.object(one, f"{place}.metrics", {"field"})
-                self.text(metric.get("field"), f"{place}.metrics.field")
-            if specification.get("size", 1) != 1:
-                raise self.refusal(f"{place}.size", "must be 1: a document has one value of a name")
-
-    def _check_percents(self, value: Any, place: str) -> None:
-        percents = [self.number(one, place) for one in (value if isinstance(value, list) else [value])]
-        if not percents or not all(0 <= percent <= 100 for percent in percents):
-            raise self.refusal(place, "must be numbers from 0 to 100")
-        if len(set(percents)) < len(percents):
-            raise self.refusal(place, "names a percent twice")
-
-    def _check_ranges(self, value: Any, place: str) -> None:
-        if not isinstance(value, list) or not value:
-            raise self.refusal(place, "must be a list of ranges")
-        for one in value:
-            bounds = self.object(one, place, {"from", "to", "key"})
-            for end in ("from", "to"):
-                if bounds.get(end) is not None:
-                    self.number(bounds[end], f"{place}.{end}")
-            if "key" in bounds:
-                self.text(bounds["key"], f"{place}.key")
+    def _specification(self, kind: str, value: Any, place: str) -> dict[str, Any]:
+        """What would otherwise come to light only at the first search, or not at all."""
+        if kind == "filter":
+            return self.query(value, place)
+        specification = check_form(self, FORMS[kind], value, place, kind)
+        if str(specification.get("gap_policy")).lower() == "keep_values" and not self._elasticsearch:
+            raise self.refusal(f"{place}.gap_policy", "this engine has no keep_values: write skip")
+        return specification
 
     def _check_paths(self, aggregation: Aggregation, names: set[str], place: str) -> None:
         value = aggregation.specification["buckets_path"]
-        if not isinstance(value, str | dict | list):
-            raise self.refusal(f"{place}.buckets_path", "must name aggregations")
         paths = [value] if isinstance(value, str) else value
         for path in paths.values() if isinstance(paths, dict) else paths:
             # The engine takes what follows the last dot for a property of the metric.

@@ -7,9 +7,9 @@ from typing import Any
 
 from engine.client import Engine
 from engine.errors import SchedulerError
+from scheduler.transforms.acceptance import require_accepted
 from scheduler.transforms.body import TransformBody
 from scheduler.transforms.deduction import deduced_types
-from scheduler.transforms.destination import require_pipeline
 from scheduler.transforms.documents import document_of
 from scheduler.transforms.source import Source
 
@@ -26,10 +26,9 @@ class Preview:
 
 
 def preview(engine: Engine, body: TransformBody) -> Preview:
-    """Compute the first groups of all there is now. Raises what the engine raises, and SourceMissing."""
-    require_pipeline(engine, body)
+    """Compute the first groups of all there is now. Raises as ``require_accepted`` and the engine do."""
+    require_accepted(engine, body)
     source = Source(engine, body)
-    source.check_fields()
     types: dict[str, str] = {}
     if body.latest is None and body.settings.deduce_mappings:
         types = deduced_types(body.grouping, source.types())

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from engine.client import Engine
+from scheduler.transforms.acceptance import require_accepted
 from scheduler.transforms.body import TransformBody
 from scheduler.transforms.checkpoint import (
     Running,
@@ -48,11 +49,13 @@ class TransformRunner:
 
     def __init__(self, engine: Engine, store: TransformStore, body: TransformBody, threads: Executor) -> None:
         self.body = body
+        self._engine = engine
         self._store = store
         self._threads = threads
         self._source = Source(engine, body)
         self._destination = Destination(engine, body, self._source)
         self._saved_at = self._expired_at = 0.0
+        self._accepted = False
         self._pages: Iterator[None] | None = None
         self._stored = self._load()
 
@@ -76,6 +79,9 @@ class TransformRunner:
         ``now`` is the engine's clock in epoch milliseconds. Raises what the engine raises, DestinationRefused
         and SourceMissing; another ``step`` goes on from the last page written.
         """
+        if not self._accepted:
+            require_accepted(self._engine, self.body)
+            self._accepted = True
         if self.state.running is None:
             self._begin(now)
         if self.state.running is None:
@@ -106,6 +112,8 @@ class TransformRunner:
 
     def fail(self, reason: str, *, for_good: bool, store: bool) -> None:
         """Note that an attempt failed; in the engine, too, if ``store``."""
+        # The next attempt asks first, and so tells the place, of what was not to be seen without documents.
+        self._accepted = False
         state = failed(self.state, reason, for_good=for_good)
         self._hold(state)
         if store:

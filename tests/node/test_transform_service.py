@@ -141,7 +141,7 @@ def test_a_source_that_comes_later_is_waited_for(engine: Engine, installed: Sett
 
     told = {one.identifier: one for one in service.tick()}[destination]
     assert told.outcome == "retrying"
-    assert told.reason == f"transform {destination}: search: there is no index {source} yet"
+    assert told.reason == f"transform {destination}: source.index: there is no index {source} yet"
     assert service.passed(destination) is None
 
     dates = {

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from scheduler.transforms.body import UnsupportedTransform
+from scheduler.transforms.body import UnsupportedTransform, offset_milliseconds
 from scheduler.transforms.parsing import parse_body
 
 CASES: list[dict[str, Any]] = json.loads(
@@ -91,3 +91,39 @@ def test_runtime_fields_are_taken_where_the_engine_has_them() -> None:
     body = merged(BODY, {"source": {"runtime_mappings": {"hour": {"type": "long"}}}})
 
     assert parse_body("example", body, elasticsearch=True).runtime_mappings == {"hour": {"type": "long"}}
+
+
+TAKEN: dict[str, dict[str, Any]] = {
+    "numbers as texts": {"terms": {"field": "b", "size": "5", "min_doc_count": 1.0}},
+    "a flag as a text": {"range": {"field": "b", "keyed": "true", "ranges": [{"to": 5, "key": 1}]}},
+    "directions in capitals": {"terms": {"field": "b", "order": [{"_count": "DESC"}, {"_key": "ASC"}]}},
+    "an order by two": {"terms": {"field": "b", "order": {"_count": "desc", "_key": "asc"}}},
+    "a partition": {"terms": {"field": "b", "include": {"partition": 0, "num_partitions": "3"}}},
+    "values of several types": {"terms": {"field": "b", "exclude": ["a", 1, True]}},
+    "a script that changes values": {"sum": {"field": "b", "script": "_value * 2"}},
+    "a stored script": {"sum": {"script": {"id": "a", "params": {"b": 1}}}},
+    "a script by its former name": {"sum": {"script": {"inline": "1", "lang": "painless", "options": {}}}},
+    "a percent": {"percentiles": {"field": "b", "percents": "50", "tdigest": {}, "keyed": False}},
+    "a weight without a value": {
+        "weighted_avg": {"value": {"field": "b", "missing": None}, "weight": {"script": "1"}}
+    },
+    "one metric": {"top_metrics": {"metrics": {"field": "b"}, "sort": [{"t": "desc"}], "size": 1}},
+    "paths as a list": {"bucket_script": {"buckets_path": ["hits"], "script": "1", "gap_policy": "SKIP"}},
+}
+
+
+@pytest.mark.parametrize("aggregation", TAKEN.values(), ids=TAKEN)
+def test_taken(aggregation: dict[str, Any]) -> None:
+    """Elasticsearch's parsers take them all (the contract tests ask them), so they are not refused here."""
+    parse_body("example", merged(BODY, {"pivot": {"aggregations": {"x": aggregation}}}))
+
+
+def test_an_interval_may_be_a_text_and_an_offset_a_number() -> None:
+    groups = {
+        "class": {"histogram": {"field": "status", "interval": "100"}},
+        "time": {"date_histogram": {"field": "t", "fixed_interval": "1h", "offset": 60_000, "time_zone": 2}},
+    }
+    found = parse_body("example", merged(BODY, {"pivot": {"group_by": groups}})).grouping.groups
+
+    assert [group.specification.get("interval") for group in found] == [None, 100, None]
+    assert offset_milliseconds(found[2]) == 60_000
