@@ -145,6 +145,29 @@ def test_a_parameter_may_be_another_templates_own(tmp_path: Path) -> None:
     assert one.parameters == ()
 
 
+@pytest.mark.parametrize(
+    ("padding", "left"),
+    [
+        (1, "int doubled(int number) {\nreturn number + number;\n}\n"),
+        (30_000, "int f0(int number){\nreturn number + number;\n}\n"),
+    ],
+)
+def test_only_long_scripts_are_made_hard_to_read(tmp_path: Path, padding: int, left: str) -> None:
+    """Whose functions are called f0 and so on; texts and the methods of others are left alone."""
+    called = "x = doubled(3);y = list.doubled(4);z = 'doubled(5) , {';undoubled(6);doubled = 7;"
+    script = "/* Twice a number. */\nint doubled(int number) {\n  return number + number;\n}\n"
+    one = _render(
+        tmp_path,
+        """{"script": {{ text | bare_code | tojson }}}""".replace(
+            "text", json.dumps(script + called + ";" * 2 * padding)
+        ),
+    )
+    body = one.body["script"].rstrip(";")
+    expected = called if padding == 1 else called.replace("x = doubled(3)", "x=f0(3)")
+    assert body.startswith(left)
+    assert body.removeprefix(left).replace(" = ", "=") == expected.rstrip(";").replace(" = ", "=")
+
+
 @pytest.mark.parametrize("engine", [ELASTICSEARCH, OPENSEARCH])
 def test_scripts_of_pipelines_are_not_longer_than_engines_take(engine: Capabilities) -> None:
     for one in render_all(Settings(), engine):
