@@ -107,6 +107,12 @@ def test_long_files_are_searched_whole() -> None:
     assert header_before(read_from(content), len(content)).fields == lines[last][9:].decode().strip()
 
 
+def test_a_header_may_stand_below_other_lines() -> None:
+    """What a server said while it started, as where its output goes into the log."""
+    content = b"\nstarting up\n" + W3C
+    assert header_before(read_from(content), len(content)) == header_before(read_from(W3C), len(W3C))
+
+
 def test_a_csv_names_its_columns_in_the_first_line_only() -> None:
     content = b'"remotehost","rfc931","date","request","status"\n"a","-",1,"GET / HTTP/1.0",200\n'
     runs, header = runs_by_header(Block(0, content, len(content)), NO_HEADER)
