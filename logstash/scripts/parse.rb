@@ -217,7 +217,10 @@ def split_request(request)
   at = rest.rindex(" HTTP/")
   return [method, rest[0...at].strip, rest[at + 6..-1].strip] if at
   # HTTP/0.9 names no version (RFC 1945, 4.1), nor do requests that a server cut because they are too long.
-  rest.start_with?("/") && !rest.include?(" ") ? [method, rest, nil] : []
+  # Tomcat writes the space before what it did not get.
+  rest = rest.strip
+  target = rest.start_with?("/") || (method.length > 1 && rest =~ %r{\A[A-Za-z][A-Za-z0-9+.-]{0,19}://})
+  target && !rest.include?(" ") ? [method, rest, nil] : []
 end
 
 # Origin-form, absolute-form, authority-form or asterisk-form (RFC 9112, 3.2).
