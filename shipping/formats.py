@@ -172,7 +172,7 @@ def is_header_only(beginning: bytes) -> bool:
 
 
 def header_before(read_at: Callable[[int, int], bytes], offset: int) -> Header:
-    """The header in force at an offset, read from the file; only files with one near their beginning are searched.
+    """The header in force at an offset, read from the file; only those that begin with one, or nearly, are.
 
     Args:
         read_at: returns up to so many bytes (second) from an offset (first).
@@ -181,7 +181,8 @@ def header_before(read_at: Callable[[int, int], bytes], offset: int) -> Header:
     head = read_at(0, 1 << 12).removeprefix(_BYTE_ORDER_MARK)
     if b"\0" in head:
         head = head.lstrip(b"\xff\xfe").replace(b"\0", b"")
-    if not head.startswith(b"#") and b"\n#" not in head and not _names_columns(_text(head.split(b"\n", 1)[0])):
+    first = head.split(b"\n", 1)[0]
+    if not first.startswith(b"#") and b"\n#" not in head and not _names_columns(_text(first)):
         return NO_HEADER
     framer = LineFramer()
     header = NO_HEADER
