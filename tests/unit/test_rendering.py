@@ -145,27 +145,52 @@ def test_a_parameter_may_be_another_templates_own(tmp_path: Path) -> None:
     assert one.parameters == ()
 
 
+SCRIPT = r"""
+/* Twice a number. */
+int doubled(int number) {
+  return number + number;
+}
+x = doubled(3) + list.doubled(4);
+z = 'doubled(5) , { == (char)';
+undoubled(doubled);
+a = c >= (char) '0' && c != (char) '\\' ? (char) '\\' : (char) ' ';
+"""
+
+
 @pytest.mark.parametrize(
-    ("padding", "left"),
+    ("length", "expected"),
     [
-        (1, "int doubled(int number) {\nreturn number + number;\n}\n"),
-        (30_000, "int f0(int number){\nreturn number + number;\n}\n"),
+        (
+            100,
+            r"""int doubled(int number) {
+return number + number;
+}
+x = doubled(3) + list.doubled(4);
+z = 'doubled(5) , { == (char)';
+undoubled(doubled);
+a = c >= (char) '0' && c != (char) '\\' ? (char) '\\' : (char) ' ';
+""",
+        ),
+        (
+            60_000,
+            r"""int f0(int number){
+return number + number;
+}
+x=f0(3)+ list.doubled(4);
+z='doubled(5) , { == (char)';
+undoubled(doubled);
+a=c>=48&&c!=92?(char)'\\':(char)' ';
+""",
+        ),
     ],
 )
-def test_only_long_scripts_are_made_hard_to_read(tmp_path: Path, padding: int, left: str) -> None:
-    """Whose functions are called f0 and so on; texts and the methods of others are left alone."""
-    called = "x = doubled(3);y = list.doubled(4);z = 'doubled(5) , {';undoubled(6);doubled = 7;"
-    script = "/* Twice a number. */\nint doubled(int number) {\n  return number + number;\n}\n"
+def test_only_long_scripts_are_made_hard_to_read(tmp_path: Path, length: int, expected: str) -> None:
+    """Texts and the methods of others are left alone."""
+    padded = SCRIPT + ";" * length
     one = _render(
-        tmp_path,
-        """{"script": {{ text | bare_code | tojson }}}""".replace(
-            "text", json.dumps(script + called + ";" * 2 * padding)
-        ),
+        tmp_path, """{"script": {{ text | bare_code | tojson }}}""".replace("text", json.dumps(padded))
     )
-    body = one.body["script"].rstrip(";")
-    expected = called if padding == 1 else called.replace("x = doubled(3)", "x=f0(3)")
-    assert body.startswith(left)
-    assert body.removeprefix(left).replace(" = ", "=") == expected.rstrip(";").replace(" = ", "=")
+    assert one.body["script"].rstrip(";") == expected.rstrip(";\n") + ";\n"
 
 
 @pytest.mark.parametrize("engine", [ELASTICSEARCH, OPENSEARCH])
