@@ -172,7 +172,7 @@ def is_header_only(beginning: bytes) -> bool:
 
 
 def header_before(read_at: Callable[[int, int], bytes], offset: int) -> Header:
-    """The header in force at an offset, read from the file; only those that begin with one, or nearly, are.
+    """The header in force at an offset of a file; searched are files that begin with one, or nearly.
 
     Args:
         read_at: returns up to so many bytes (second) from an offset (first).
