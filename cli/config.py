@@ -23,10 +23,11 @@ def show(
     import json
 
     from cli.context import loaded_settings
-    from cli.terminal import output_width
+    from cli.terminal import output_width, require_format
     from provisioning.shown_settings import shown_settings
     from reading.tables import table_text
 
+    require_format(format)
     rows = shown_settings(loaded_settings(context))
     if format == "json":
         typer.echo(json.dumps([row._asdict() for row in rows], indent=2, default=str))

@@ -33,7 +33,7 @@ def command(
     from datetime import UTC, datetime
 
     from cli.context import loaded_settings, open_engine
-    from cli.terminal import output_width
+    from cli.terminal import output_width, require_format
     from engine.errors import EXIT_DEGRADED
     from provisioning.executors import choose_executors
     from provisioning.retention import retention_for
@@ -42,6 +42,7 @@ def command(
     from scheduler.transforms.control import control_of
     from scheduler.transforms.reconcile import reconcile, record, summary_line
 
+    require_format(format)
     first, last = span_of_time(start, end, start, None, datetime.now(UTC))
     loaded = loaded_settings(context)
     settings = loaded.settings

@@ -20,14 +20,12 @@ def command(
     from datetime import UTC
 
     from cli.context import loaded_settings, open_engine, open_kibana
-    from cli.terminal import output_height, output_width
-    from engine.errors import UsageError
+    from cli.terminal import output_height, output_width, require_format
     from reading.gather import read_installation
     from reading.installation import exit_code, findings, verdict
     from reading.status_output import status_object, status_text
 
-    if format not in ("table", "json"):
-        raise UsageError(f"--format {format}: it is table or json")
+    require_format(format)
     loaded = loaded_settings(context)
     with open_engine(loaded) as engine, open_kibana(loaded) as kibana:
         installation = read_installation(engine, loaded.settings, kibana)

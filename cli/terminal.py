@@ -34,3 +34,11 @@ def draws_blocks() -> bool:
     # POSIX: the first of these that is set and not empty decides.
     locale = next(filter(None, (os.environ.get(name) for name in ("LC_ALL", "LC_CTYPE", "LANG"))), "UTF-8")
     return "utf" in locale.lower()
+
+
+def require_format(format: str) -> None:  # noqa: A002
+    """Raise UsageError for an output format that is neither ``table`` nor ``json``."""
+    from engine.errors import UsageError
+
+    if format not in ("table", "json"):
+        raise UsageError(f"--format {format}: it is table or json")

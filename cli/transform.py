@@ -49,7 +49,9 @@ def list_command(
 ) -> None:
     """Print each transform: its state, checkpoints, progress, and how many seconds it is behind."""
     from cli.status_list import print_statuses
+    from cli.terminal import require_format
 
+    require_format(format)
     with _opened(context) as (_, control):
         statuses = control.statuses()
     print_statuses(

@@ -29,9 +29,11 @@ def list_command(
     from datetime import UTC
 
     from cli.status_list import print_statuses
+    from cli.terminal import require_format
     from reading.alerts import parse_time
     from reading.plain import duration_text
 
+    require_format(format)
     with _opened(context) as (_, control):
         statuses = control.statuses()
     now = datetime.now(UTC)
@@ -167,10 +169,12 @@ def backtest(
     from datetime import UTC
 
     from cli.context import loaded_settings, open_engine
+    from cli.terminal import require_format
     from reading.buckets import span_of_time
     from scheduler.watches.backtest import backtest as run_backtest
     from scheduler.watches.backtest_report import as_json, as_table, watch_to_try
 
+    require_format(format)
     stem = name.removeprefix("httpmon-").replace("-", "_")
     given = [one if "." in one.partition("=")[0] else f"{stem}.{one}" for one in assignments or ()]
     loaded = loaded_settings(context, assignments=given)

@@ -18,11 +18,13 @@ class ApplyStopped(HttpmonError):
     """A step failed; those before it are done, those after it are not. The exit code is the cause's."""
 
     def __init__(self, step: Step, cause: HttpmonError, done: int, left: Sequence[Step]) -> None:
-        not_done = ", ".join(f"{one.kind} {one.name}" for one in left)
-        after = f"; not begun: {not_done}" if left else ""
+        not_done = ", ".join(f"{one.kind} {one.name}" for one in left[:_MOST_NAMED])
+        more = f" and {len(left) - _MOST_NAMED} more" if len(left) > _MOST_NAMED else ""
+        after = f"; not begun: {not_done}{more}" if left else ""
+        command = "deprovision" if all(one.action == "remove" for one in (step, *left)) else "provision"
         super().__init__(
             f"{step.action} {step.kind} {step.name}: {cause} ({done} of the plan's steps done{after}); "
-            "once that is mended, run httpmon provision again"
+            f"once that is mended, run httpmon {command} again"
         )
         self.exit_code = cause.exit_code
         self.step = step

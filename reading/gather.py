@@ -72,7 +72,7 @@ def read_installation(engine: Engine, settings: Settings, kibana: Kibana | None 
         missing=missing,
         changed=changed,
         transforms=tuple(
-            TransformState(one.identifier, one.state, one.lag_seconds, one.reason)
+            TransformState(one.identifier, one.state, one.lag_seconds, one.reason, one.progress)
             for one in control.statuses()
         ),
         watches=tuple(

@@ -30,12 +30,16 @@ UNFIT_STATES = frozenset({"failed", "failing"})
 
 @dataclass(frozen=True, slots=True)
 class TransformState:
-    """One transform: its id, state, seconds behind (None before its first checkpoint), and trouble."""
+    """One transform: its id, state, seconds behind (None before its first checkpoint), and trouble.
+
+    ``progress`` is how much of a first checkpoint is done, in percent; None where none is under way.
+    """
 
     identifier: str
     state: str
     lag_seconds: float | None
     reason: str = ""
+    progress: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +250,9 @@ def _scheduler_findings(installation: Installation) -> Iterable[Finding]:
     yield Finding("degraded", what, "start httpmon scheduler")
 
 
+_LIST = "httpmon transform list shows how far it is"
+
+
 def _transform_findings(installation: Installation) -> Iterable[Finding]:
     runner = _runner(installation.transforms_by)
     running = []
@@ -256,6 +263,11 @@ def _transform_findings(installation: Installation) -> Iterable[Finding]:
             yield Finding("broken", f"transform {one.identifier} failed{reason}", start)
         elif one.state == "stopped":
             yield Finding("degraded", f"transform {one.identifier} is stopped", start)
+        elif one.reason:
+            yield Finding("degraded", f"transform {one.identifier} tries again: {one.reason}", _LIST)
+        elif one.lag_seconds is None and one.progress is not None:
+            done = f"transform {one.identifier} reads what there is, {one.progress:.0f} % done"
+            yield Finding("degraded", done, _LIST)
         else:
             running.append(one)
     never = [one.identifier for one in running if one.lag_seconds is None]

@@ -106,7 +106,9 @@ def previewed(engine: Engine, settings: Settings, name: str, *, native: bool) ->
         UsageError: no template makes such a transform.
     """
     rendered = _transforms(engine, settings)
-    found = [one for one in rendered if name in (one.stem, one.name)]
+    found = [
+        one for one in rendered if name == one.stem or re.fullmatch(re.escape(one.name) + _VERSION, name)
+    ]
     if not found:
         stems = ", ".join(sorted(one.stem for one in rendered))
         raise UsageError(f"transform {name}: no template makes it; there are {stems}")

@@ -114,6 +114,19 @@ def test_help_loads_nothing_heavy() -> None:
         (["--url", "localhost", "config", "show"], 2, "httpmon: engine.url (command line): a URL looks like"),
         (["render", "nothing"], 2, "httpmon: render nothing: there is no such template"),
         (["render", "--engine", "solr"], 2, "httpmon: engine solr: write elasticsearch or opensearch"),
+        *(
+            ([*words, "--format", "yaml"], 2, "httpmon: --format yaml: it is table or json")
+            for words in (
+                ["config", "show"],
+                ["status"],
+                ["transform", "list"],
+                ["watch", "list"],
+                ["watch", "backtest", "no_data", "--from", "1h"],
+                ["reconcile", "--from", "1h"],
+                ["alerts", "open"],
+                ["tail"],
+            )
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_an_exit_code(

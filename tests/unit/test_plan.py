@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from provisioning.apply import PlanRefused
+from engine.errors import EngineError
+from provisioning.apply import ApplyStopped, PlanRefused
 from provisioning.desired import Desired, Wanted
 from provisioning.executors import Executors
 from provisioning.facts import Facts, Found
@@ -120,3 +121,19 @@ def test_a_refusal_names_the_first_objects_that_stand_in_the_way() -> None:
         "pipeline p3 is not ours; pipeline p4 is not ours; and 2 more (--plan names all)"
     )
     assert str(PlanRefused(Plan(tuple(steps[:1])))) == "nothing was changed: pipeline p0 is not ours"
+
+
+def test_what_stopped_is_one_readable_line_with_the_command_to_run_again() -> None:
+    steps = [Step("query", f"q{number}", "remove", "is ours") for number in range(9)]
+
+    told = str(ApplyStopped(steps[0], EngineError("no answer"), 0, steps[1:]))
+
+    assert told == (
+        "remove query q0: no answer (0 of the plan's steps done; not begun: query q1, query q2, query q3, "
+        "query q4, query q5 and 3 more); once that is mended, run httpmon deprovision again"
+    )
+    made = Step("query", "q", "create", "is not there")
+    assert str(ApplyStopped(made, EngineError("no answer"), 2, [])) == (
+        "create query q: no answer (2 of the plan's steps done); "
+        "once that is mended, run httpmon provision again"
+    )

@@ -123,6 +123,16 @@ def test_header_lines_are_shown_where_there_are_any() -> None:
         ({"transforms": (TransformState("t", "stopped", None),)}, "degraded", "transform t is stopped"),
         ({"transforms": (TransformState("t", "started", None),)}, "degraded", "never ran: t"),
         ({"transforms": (TransformState("t", "started", 61.0),)}, "degraded", "up to 61 s behind: t"),
+        (
+            {"transforms": (TransformState("t", "started", None, progress=26.6),)},
+            "degraded",
+            "transform t reads what there is, 27 % done",
+        ),
+        (
+            {"transforms": (TransformState("t", "started", None, "there is no index a yet"),)},
+            "degraded",
+            "transform t tries again: there is no index a yet",
+        ),
         ({"transforms": (TransformState("t-hourly-1", "started", 599.0),)}, "ok", ""),
         ({"watches": (WatchState("w", False, None, ""),)}, "degraded", "watch w is not active"),
         ({"watches": (WatchState("w", True, None, ""),)}, "degraded", "watch w never ran"),
