@@ -12,7 +12,7 @@ EXAMPLES = {
     "replay": ("replay access.log --speed 60",),
     "generate": (
         "generate access.log --rate 20",
-        "generate --lines 1000000 --seed 1 --start 2026-03-01T00:00:00Z > access.log",
+        "generate --lines 1000000 --no-wait --start 2026-03-01T00:00:00Z > access.log",
     ),
     "tail": ("tail", "tail --plain --interval 60s", "tail --once --format json", "tail --at 2h"),
     "alerts list": ("alerts list --since 24h", "alerts list --rule high-traffic --follow"),

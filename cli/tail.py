@@ -23,7 +23,8 @@ def command(
         str | None,
         typer.Option(
             metavar="TIME",
-            help="Show the last interval complete at this time (2015-05-20T21:05:20Z; local without a zone).",
+            help="Show the last interval complete at this time (2015-05-20T21:05:20Z; local without a zone), "
+            "or so long ago (2h).",
             show_default=False,
         ),
     ] = None,
@@ -47,7 +48,7 @@ def command(
     from cli.logs import tell
     from cli.terminal import draws_blocks, live_terminal, output_width
     from engine.errors import UsageError
-    from reading.buckets import floor_time, interval_seconds, last_complete_end, moment_of
+    from reading.buckets import floor_time, interval_seconds, last_complete_end, past_moment
     from reading.console import acknowledge_open, read_tick, rule_in_force
     from reading.follow import Pace, follow
     from reading.plain import render_tick
@@ -58,12 +59,13 @@ def command(
         raise UsageError(f"--format {format}: it is table or json")
     seconds, sorted_by = interval_seconds(interval), sort_key(sort)
     zone = UTC if utc else None
-    past = None if at is None else floor_time(moment_of(at, zone), seconds)
-    loaded = loaded_settings(context)
-    names = loaded.settings.names
 
     def now() -> datetime:
         return datetime.now(UTC)
+
+    past = None if at is None else floor_time(past_moment(at, zone, now()), seconds)
+    loaded = loaded_settings(context)
+    names = loaded.settings.names
 
     with open_engine(loaded) as engine:
         rule = rule_in_force(engine, loaded.settings)

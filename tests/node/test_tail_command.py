@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -67,6 +68,16 @@ def test_json_is_one_object_a_line(settings: Settings, engine_url: str, indices:
         "end": "2015-05-20T21:05:20Z",
         "seconds": 10,
     }
+
+
+def test_a_moment_of_the_past_may_be_said_by_how_long_ago_it_was(
+    settings: Settings, engine_url: str, indices: None
+) -> None:
+    before = datetime.now(UTC)
+    done = run(engine_url, settings.namespace, "--at", "2h", "--format", "json")
+    assert (done.returncode, done.stderr) == (0, "")
+    end = datetime.fromisoformat(json.loads(done.stdout)["interval"]["end"])
+    assert before - timedelta(hours=2, seconds=10) < end <= datetime.now(UTC) - timedelta(hours=2)
 
 
 def test_not_provisioned_is_one_line_that_names_the_command(settings: Settings, engine_url: str) -> None:
