@@ -278,8 +278,10 @@ class Engine(AbstractContextManager["Engine"]):
         if isinstance(error, elastic_transport.ConnectionTimeout):
             cause = f"no answer within {self._connection.request_timeout_seconds:g} s"
         elif isinstance(error, elastic_transport.TlsError):
-            cause = f"TLS failed: {_innermost(error)} (engine.ca_file names a private authority)"
-            return EngineUntrusted(f"cannot reach the engine at {self.url}: {cause}")
+            said = _innermost(error)
+            plain = "wrong version number" in said.lower()
+            way = "is it http instead of https?" if plain else "engine.ca_file names a private authority"
+            return EngineUntrusted(f"cannot reach the engine at {self.url}: TLS failed: {said} ({way})")
         else:
             cause = _innermost(error)
         return EngineUnreachable(f"cannot reach the engine at {self.url}: {cause}")
@@ -303,6 +305,8 @@ def refusal(what: str, status: int, body: Any, *, where: str) -> EngineError:
     elif status in (401, 403):
         kind = NotPermitted
     told = reason or error_type or "no reason given"
+    if status == 401:
+        told = f"{told}; engine.username and engine.password, or engine.api_key, say who asks"
     if status == 403:
         told = missing_privilege(reason) or told
     return kind(f"{what}: {status} {told}", status=status, error_type=error_type, reason=reason, body=body)

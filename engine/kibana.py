@@ -155,7 +155,9 @@ class Kibana:
         innermost = [cause for cause in error.errors if isinstance(cause, Exception)]
         text = str(innermost[-1] if innermost else error.message)
         if isinstance(error, elastic_transport.TlsError):
-            return f"TLS failed: {text} (kibana.ca_file names a private authority)"
+            plain = "wrong version number" in text.lower()
+            way = "is it http instead of https?" if plain else "kibana.ca_file names a private authority"
+            return f"TLS failed: {text} ({way})"
         return text.rpartition(": ")[2]
 
     def _refused(self, what: str, status: int, parsed: Any) -> EngineError:

@@ -8,6 +8,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from engine.connection import Connection
+from engine.errors import SettingsError
 from provisioning.setting_types import Duration, Secret, SettingsGroup, Url, duration_seconds
 
 
@@ -30,8 +31,17 @@ class AccessSettings(SettingsGroup):
             raise ValueError("username and password belong together")
         return self
 
-    def connection_to(self, url: str) -> Connection:
-        """The same as plain values."""
+    def connection_to(self, url: str, group: str) -> Connection:
+        """The same as plain values; ``group`` is the settings' own name, for messages.
+
+        Raises SettingsError when the file of the authority cannot be read: told here, because TLS only says
+        then that a file is not there, and that only once it is used.
+        """
+        if self.ca_file is not None:
+            try:
+                self.ca_file.open("rb").close()
+            except OSError as error:
+                raise SettingsError(f"{group}.ca_file: {self.ca_file}: {error.strerror}") from None
         return Connection(
             url=url,
             username=self.username,
@@ -54,4 +64,4 @@ class KibanaSettings(AccessSettings):
 
     def connection(self) -> Connection | None:
         """The same as plain values for ``engine.kibana.Kibana``; None without a URL."""
-        return None if self.url is None else self.connection_to(self.url)
+        return None if self.url is None else self.connection_to(self.url, "kibana")

@@ -70,7 +70,7 @@ class EngineSettings(AccessSettings):
 
     def connection(self) -> Connection:
         """The same as plain values for ``engine.client.Engine``."""
-        return replace(self.connection_to(self.url), max_retries=self.max_retries)
+        return replace(self.connection_to(self.url, "engine"), max_retries=self.max_retries)
 
 
 class SummarySettings(SettingsGroup):

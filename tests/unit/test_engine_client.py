@@ -30,6 +30,7 @@ from engine.errors import (
     NotPermitted,
     RequestRefused,
 )
+from engine.kibana import Kibana
 
 ROOT = {"version": {"number": "3.8.0", "distribution": "opensearch"}}
 Answer = tuple[int, Any]
@@ -179,6 +180,10 @@ def test_each_way_in_reaches_the_server_and_no_message() -> None:
                 engine.request("GET", "/thing")
             assert "geheim" not in f"{caught.value} {connection}"
             assert "aWQ6Z2VoZWlt" not in f"{caught.value} {connection}"
+            assert str(caught.value) == (
+                "GET /: 401 unable to authenticate; engine.username and engine.password, or engine.api_key, "
+                "say who asks"
+            )
     assert seen == ["Basic dXNlcjpnZWhlaW0=", "ApiKey aWQ6Z2VoZWlt", None]
 
 
@@ -197,6 +202,21 @@ def test_a_private_authority_is_trusted_only_when_named(tmp_path: Path) -> None:
             pytest.raises(EngineUnreachable, match=r"TLS failed: .*engine\.ca_file"),
         ):
             engine.request("GET", "/thing")
+
+
+def test_https_where_http_is_spoken_is_not_blamed_on_the_authority() -> None:
+    with serving(_root_then(200, {})) as url:
+        address = url.replace("http:", "https:")
+        with (
+            Engine(Connection(address, max_retries=0)) as engine,
+            pytest.raises(EngineUnreachable, match=r"TLS failed: .*\(is it http instead of https\?\)$"),
+        ):
+            engine.request("GET", "/thing")
+        with (
+            Kibana(Connection(address)) as kibana,
+            pytest.raises(EngineUnreachable, match=r"TLS failed: .*\(is it http instead of https\?\)$"),
+        ):
+            kibana.request("GET", "/api/status")
 
 
 def test_opensearch_gets_plain_media_types_and_elasticsearch_its_own() -> None:

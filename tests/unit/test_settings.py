@@ -161,6 +161,20 @@ def test_small_letters_that_are_no_setting_are_somebody_elses(monkeypatch: pytes
     assert load_settings().origins == {}
 
 
+@pytest.mark.parametrize("group", ["engine", "kibana"])
+def test_a_file_of_an_authority_that_cannot_be_read_is_named(
+    group: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only where it is used: what needs no cluster goes on without it."""
+    monkeypatch.setenv(f"HTTPMON_{group.upper()}_URL", "https://x:1")
+    for file, reason in ((tmp_path / "nope.pem", "No such file or directory"), (tmp_path, "Is a directory")):
+        monkeypatch.setenv(f"HTTPMON_{group.upper()}_CA_FILE", str(file))
+        settings = load_settings().settings
+        with pytest.raises(SettingsError) as caught:
+            getattr(settings, group).connection()
+        assert str(caught.value) == f"{group}.ca_file: {file}: {reason}"
+
+
 def test_a_config_file_that_is_named_must_exist(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="there is no such file"):
         load_settings(tmp_path / "other.toml")
