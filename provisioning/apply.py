@@ -22,8 +22,10 @@ class ApplyStopped(HttpmonError):
         more = f" and {len(left) - _MOST_NAMED} more" if len(left) > _MOST_NAMED else ""
         after = f"; not begun: {not_done}{more}" if left else ""
         command = "deprovision" if all(one.action == "remove" for one in (step, *left)) else "provision"
+        # What names the object by itself need not do so twice.
+        reason = str(cause).removeprefix(f"{step.kind} {step.name}: ")
         super().__init__(
-            f"{step.action} {step.kind} {step.name}: {cause} ({done} of the plan's steps done{after}); "
+            f"{step.action} {step.kind} {step.name}: {reason} ({done} of the plan's steps done{after}); "
             f"once that is mended, run httpmon {command} again"
         )
         self.exit_code = cause.exit_code

@@ -106,8 +106,11 @@ def previewed(engine: Engine, settings: Settings, name: str, *, native: bool) ->
         UsageError: no template makes such a transform.
     """
     rendered = _transforms(engine, settings)
+    meant = (name, settings.names.of(name))
     found = [
-        one for one in rendered if name == one.stem or re.fullmatch(re.escape(one.name) + _VERSION, name)
+        one
+        for one in rendered
+        if name == one.stem or any(re.fullmatch(re.escape(one.name) + _VERSION, each) for each in meant)
     ]
     if not found:
         stems = ", ".join(sorted(one.stem for one in rendered))

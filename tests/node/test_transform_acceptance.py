@@ -214,7 +214,7 @@ def test_what_the_engine_refuses_is_not_installed(engine: Engine, settings: Sett
     pack(tmp_path, SECTION, SECTION.replace("httpmon.section", "event.original"))
     error = httpmon(settings, tmp_path, "provision")
     transform = f"{settings.names.sections}-000001"
-    place = f"create transform {transform}: transform {transform}: pivot.group_by.httpmon.section"
+    place = f"create transform {transform}: pivot.group_by.httpmon.section"
     assert isinstance(error, ApplyStopped)
     assert str(error).startswith(f"{place}: the engine refuses it: ")
     with pytest.raises(NotFound):

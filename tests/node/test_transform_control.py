@@ -164,8 +164,9 @@ def test_preview_shows_documents_and_writes_nothing(engine: Engine, installed: S
         }
     ]
     assert summaries(engine, installed.names.sections) == []
-    by_its_id = httpmon(installed, "preview", f"{installed.names.sections}-000001", "--rows", "1")
-    assert json.loads(by_its_id)[0]["httpmon"] == shown[0]["httpmon"]
+    for name in (f"{installed.names.sections}-000001", "sections-000001", installed.names.sections):
+        again = httpmon(installed, "preview", name, "--rows", "1")
+        assert json.loads(again)[0]["httpmon"] == shown[0]["httpmon"]
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones(installed: Settings) -> None:
