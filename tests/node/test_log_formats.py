@@ -187,6 +187,45 @@ def test_a_line_of_a_megabyte_is_read(engine: Engine, access: Settings, prefix: 
     assert made["event"]["original"] == line
 
 
+@pytest.mark.parametrize(
+    "piece",
+    [
+        '"',
+        '""',
+        ' "',
+        '"a',
+        '" "',
+        "[",
+        " [",
+        "] ",
+        "(",
+        "{",
+        '{"a":',
+        "\\",
+        "=",
+        "a=",
+        ":",
+        "a:\t",
+        "\t",
+        ",",
+        " ",
+        "\x00",
+        "%",
+    ],
+)
+@pytest.mark.parametrize(
+    "before", ["", '"192.0.2.1 - - [17/May/2015:10:05:03 +0000] "GET /a HTTP/1.1" 200 5 "-" "']
+)
+def test_a_megabyte_of_anything_is_over_soon(
+    engine: Engine, access: Settings, before: str, piece: str
+) -> None:
+    """Whatever costs its square would not be answered in the time that a client waits."""
+    line = before + piece * ((1 << 20) // len(piece))
+    (made,) = simulated(engine, access, "access", [{"event": {"original": line}}])
+    assert made["event"]["original"] == line
+    assert made["event"]["kind"] in ("event", "pipeline_error")
+
+
 def test_clocks_that_change_lose_no_line(engine: Engine, access: Settings) -> None:
     """An hour that is there twice is taken for the first, one that is not for the one after it."""
     local = {
