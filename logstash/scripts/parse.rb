@@ -277,5 +277,6 @@ end
 
 def made_up?(section)
   name = section[1..-1]
-  section.length > 64 || name =~ /[0-9]{4}/ || name.count("0-9") > 7 || name =~ /[^A-Za-z0-9._~-]/
+  changes = name.scan(/(?<=[A-Za-z])[0-9]|(?<=[0-9])[A-Za-z]/).size
+  section.length > 64 || name =~ /[0-9]{4}/ || name.count("0-9") > 7 || changes > 2 || name =~ /[^A-Za-z0-9._~-]/
 end
