@@ -67,10 +67,10 @@ def logs(
 ) -> None:
     """Print the end of the node's log."""
     from localnode.logs import follow as followed
-    from localnode.logs import last_lines
+    from localnode.logs import is_there, last_lines
 
     log_file = _node(context).folders.log_file
-    if not log_file.exists():
+    if not is_there(log_file):
         typer.echo(f"{log_file}: nothing was logged yet", err=True)
     for line in followed(log_file, lines) if follow else last_lines(log_file, lines):
         typer.echo(line)

@@ -9,28 +9,41 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+from engine.errors import LocalNodeError
+
 _POLL_SECONDS = 0.25
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is a log yet. Raises LocalNodeError where it cannot be read."""
+    file = _opened(path)
+    if file is not None:
+        file.close()
+    return file is not None
+
+
 def last_lines(path: Path, count: int) -> list[str]:
-    """The last ``count`` lines, without line ends; none where there is no file."""
-    try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            return [line.rstrip("\n") for line in deque(file, maxlen=count)]
-    except FileNotFoundError:
+    """The last ``count`` lines, without line ends; none where there is no file.
+
+    Raises LocalNodeError where it cannot be read.
+    """
+    file = _opened(path)
+    if file is None:
         return []
+    with file:
+        return [line.rstrip("\n") for line in deque(file, maxlen=count)]
 
 
 def follow(path: Path, count: int) -> Iterator[str]:
     """The last ``count`` lines, then each line as it is written; never ends.
 
-    Goes on in the new file after a rotation, and waits for a file that is not there yet.
+    Goes on in the new file after a rotation, and waits for a file that is not there yet. Raises
+    LocalNodeError where it cannot be read.
     """
     yielded_all = False
     while True:
-        try:
-            file = path.open(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
+        file = _opened(path)
+        if file is None:
             yielded_all = True
             time.sleep(_POLL_SECONDS)
             continue
@@ -39,6 +52,15 @@ def follow(path: Path, count: int) -> Iterator[str]:
                 yield from (line.rstrip("\n") for line in deque(file, maxlen=count))
                 yielded_all = True
             yield from _lines_until_rotated(file, path)
+
+
+def _opened(path: Path) -> TextIO | None:
+    try:
+        return path.open(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise LocalNodeError(f"{path}: the node's log cannot be read: {error.strerror}") from None
 
 
 def _lines_until_rotated(file: TextIO, path: Path) -> Iterator[str]:
