@@ -7,7 +7,9 @@ option, takes longer than many a command.
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -17,7 +19,7 @@ import typer
 from typer.core import TyperGroup
 
 from cli.examples import examples_text
-from engine.errors import EXIT_DONE, EXIT_INTERRUPTED, HttpmonError, UsageError
+from engine.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, HttpmonError, UsageError
 
 # Each command: its module in this package, in the order of the help page. A module has `app` (a group of
 # commands, added under the module's name) or `command` (one command).
@@ -47,6 +49,10 @@ COMMANDS = (
 )
 
 
+# What the system says where standard output cannot be written: no room, or a fault of the disk.
+_CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
 class _Commands(TyperGroup):
     """The commands, each made when it is asked for first."""
 
@@ -59,6 +65,14 @@ class _Commands(TyperGroup):
             if name not in self.commands:
                 self.commands[name] = _made(name)
         return self.commands.get(cmd_name)
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # The reader of our output went away (`httpmon ... | head`), which Typer would call a failure.
+            sys.stdout = None  # flushing at exit would complain again
+            raise typer.Exit(EXIT_DONE) from None
 
 
 def _made(name: str) -> Any:
@@ -126,6 +140,25 @@ def _global_options(
 
 def run() -> int:
     """Run the command line of this process and return its exit code."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who started us (`>&-`)
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - to the end
+    try:
+        code = _exit_code()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        if error.errno not in _CANNOT_WRITE or error.filename is not None:
+            raise
+        from cli.logs import tell
+
+        sys.stdout = None
+        tell(f"cannot write the output: {error.strerror}", level=40)
+        return EXIT_FAILED
+    return code
+
+
+def _exit_code() -> int:
     try:
         app(standalone_mode=True)
     except HttpmonError as error:
@@ -137,10 +170,6 @@ def run() -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output went away (`httpmon ... | head`); flushing at exit would complain again.
-        sys.stdout = None
-        return EXIT_DONE
     except SystemExit as leave:
         return leave.code if isinstance(leave.code, int) else EXIT_DONE
     return EXIT_DONE

@@ -17,7 +17,7 @@ EXAMPLES = {
     "tail": ("tail", "tail --plain --interval 60s", "tail --once --format json", "tail --at 2h"),
     "alerts list": ("alerts list --since 24h", "alerts list --rule high-traffic --follow"),
     "alerts open": ("alerts open", "alerts open --exit-code"),
-    "alerts show": ("alerts show high-traffic-0000000001",),
+    "alerts show": ("alerts show high-traffic-00000001",),
     "alerts ack": ("alerts ack --reason 'the sale has begun'",),
     "alerts silence": (
         "alerts silence high-traffic --for 2h --reason 'load test'",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -84,18 +85,20 @@ def command(
 
 
 def print_plan(steps: Sequence[Step], *, diff: bool) -> None:
-    """Print a plan as a table; with ``diff`` each place that differs behind it."""
+    """Print a plan as a table; with ``diff`` each place that differs behind it.
+
+    Who stops reading it (``| head``) has seen enough of the plan, and does not stop what it is for.
+    """
     from cli.terminal import output_width
     from reading.tables import table_text
 
     rows = [(step.kind, step.name, step.action, step.why) for step in steps]
     headers = ("kind", "name", "action", "why")
-    typer.echo(table_text(rows, headers, width=output_width(), flexible=(3, 1)))
-    if not diff:
-        return
-    for step in steps:
-        for change in step.changes:
-            typer.echo(f"{step.kind} {step.name}: {change}")
+    lines = [table_text(rows, headers, width=output_width(), flexible=(3, 1))]
+    if diff:
+        lines += [f"{step.kind} {step.name}: {change}" for step in steps for change in step.changes]
+    with suppress(BrokenPipeError):
+        typer.echo("\n".join(lines))
 
 
 def print_step(step: Step) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from provisioning.settings import Settings
 from provisioning.steps import Options
 from scheduler.transforms.service import TransformService
 from tests.node.counting_proxy import CountingProxy
+from tests.node.running import ENVIRONMENT, REPOSITORY
 from tests.node.summaries import QuickClock, send_lines, settle
 
 LINE = '192.0.2.1 - - [25/Nov/2025:10:00:0{} +0000] "GET /pages/{} HTTP/1.1" 200 100'
@@ -38,6 +41,20 @@ def test_a_second_run_changes_nothing_and_sends_no_write(
     written = [one for one in proxy.requests if not one.startswith(reads) and not one.endswith("/_search")]
     assert written == []
     assert len(proxy.requests) > 5, "the requests did not go through the proxy"
+
+
+def test_who_stops_reading_the_plan_does_not_stop_its_work(
+    engine: Engine, engine_url: str, settings: Settings
+) -> None:
+    where = ["--url", engine_url, "--namespace", settings.namespace]
+    with subprocess.Popen(
+        [sys.executable, "-m", "httpmon", *where, "provision"],
+        cwd=REPOSITORY, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.wait(timeout=120) == 0
+    assert set(actions(engine, settings)) == {"unchanged"}
 
 
 def test_what_was_changed_in_the_cluster_is_found_and_mended(engine: Engine, provisioned: Settings) -> None:

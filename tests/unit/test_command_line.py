@@ -15,6 +15,7 @@ import typer
 from cli.app import app
 from cli.examples import EXAMPLES
 from provisioning.settings import environment_variable, known_names
+from tests.node.running import ENVIRONMENT
 
 REPOSITORY = Path(__file__).parents[2]
 # What a command loads when it runs; `--help` must do without.
@@ -140,3 +141,30 @@ def test_bad_input_is_one_line_and_an_exit_code(
     assert (done.returncode, done.stdout) == (exit_code, "")
     assert done.stderr.startswith(message)
     assert done.stderr.count("\n") == 1
+
+
+def shell(script: str) -> subprocess.CompletedProcess[str]:
+    """What bash makes of a script in which ``httpmon`` is this one."""
+    httpmon = shlex.join([sys.executable, "-m", "httpmon"])
+    return subprocess.run(
+        ["bash", "-c", f"set -o pipefail; httpmon() {{ {httpmon} \"$@\"; }}; {script}"],
+        cwd=REPOSITORY, env=ENVIRONMENT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["query list", "config show --format json", "kibana export -o -"])
+@pytest.mark.parametrize(
+    ("where", "code", "told"),
+    [
+        # `true` reads nothing and is gone before we write.
+        ("| true", 0, ""),
+        (">&-", 0, ""),
+        ("2>&-", 0, ""),
+        ("> /dev/full", 1, "httpmon: cannot write the output: No space left on device\n"),
+    ],
+)
+def test_an_output_that_nobody_can_read_is_no_traceback(
+    command: str, where: str, code: int, told: str
+) -> None:
+    done = shell(f"httpmon {command} {where}")
+    assert (done.returncode, done.stderr) == (code, told)
