@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from engine.errors import ShippingError
 from shipping.framing import Block
-from shipping.identity import Entry, find_same_file, is_rotated_name
+from shipping.identity import Entry, find_same_file, is_rotated_name, may_hold_the_same
 from shipping.positions import Span
 from shipping.recognition import Orphan, recognise
 from shipping.registry import Registry
@@ -24,6 +24,8 @@ from shipping.wanted import STANDARD_INPUT, WantedPaths
 
 # How often the paths are looked at.
 _SCAN_SECONDS = 0.1
+# For so long after it grew, a log counts as growing.
+_GROWING_SECONDS = 1.0
 # How much of a pipe is read when it is left: as much as Linux lets one hold.
 _PIPE_BYTES = 1 << 20
 
@@ -145,6 +147,7 @@ class Follower:
             try:
                 blocks = tail.read(self._registry, self._options.read_bytes)
             except Truncated:
+                yield from ((tail, block) for block in tail.read_held())
                 self._truncated(tail)
                 continue
             except (OSError, ShippingError) as error:
@@ -157,6 +160,21 @@ class Follower:
             for block in blocks:
                 yield tail, block
         yield from self._abandon_orphans()
+
+    def next_page_seconds(self) -> float:
+        """How long to wait before the next look, so that the page that a log begins next is held early.
+
+        Infinite where none has grown for the last second.
+        """
+        now = time.monotonic()
+        return min(
+            (
+                tail.growth.next_page_seconds(tail.framer.position, now)
+                for tail in self._tails.values()
+                if now - tail.grew_at < _GROWING_SECONDS
+            ),
+            default=math.inf,
+        )
 
     def leave_pipes(self) -> Iterator[tuple[Tail, Block]]:
         """What pipes hold still, with the half line at the end: when they are left, it is gone."""
@@ -385,11 +403,15 @@ class Follower:
             for home, at in self._registry.forgotten.items()
         ):
             return False
-        if source.size == 0 and not wanted:
+        if found.what == "empty" and not (wanted and self._is_a_log_of_its_own(source.path)):
             return False
         path = source.path if wanted else self._rotated.home_of(source.path)
         self._follow(source, path, None)
         return True
+
+    def _is_a_log_of_its_own(self, path: str) -> bool:
+        """Whether, by its name, it is no copy that is about to be made of a log that is open."""
+        return not any(may_hold_the_same(path, tail.path) for tail in self.tails)
 
     def _identify_opened(self) -> None:
         """Make known what is open, or a copy that turns up would be taken for another log."""

@@ -7,6 +7,8 @@ import resource
 # For what is no log: connections, the registry, folders while they are listed, libraries.
 _RESERVED = 64
 _FEWEST = 8
+# The log, and the pipe that holds its last page.
+_FOR_EACH_LOG = 2
 # macOS allows a process no more than OPEN_MAX, whatever its limit says.
 _MOST = 10_240
 
@@ -23,4 +25,4 @@ def open_files_allowed(connections: int) -> int:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         except (OSError, ValueError):
             wanted = soft
-    return max(_FEWEST, wanted - _RESERVED - connections)
+    return max(_FEWEST, (wanted - _RESERVED - connections) // _FOR_EACH_LOG)

@@ -34,18 +34,20 @@ class Recognised:
 
     Attributes:
         what: "copy" of what is being read, made before the original is emptied; "rest": it holds what was
-            not read of a file that is gone; "nothing": all of it was read; "new".
+            not read of a file that is gone; "nothing": all of it was read; "empty": what will be in it tells;
+            "new".
         entry: of the file that it holds the rest of.
         orphan: that file, where it was emptied while it was followed.
     """
 
-    what: Literal["copy", "rest", "nothing", "new"]
+    what: Literal["copy", "rest", "nothing", "empty", "new"]
     entry: Entry | None = None
     orphan: Orphan | None = None
 
 
 NEW = Recognised("new")
 _COPY = Recognised("copy")
+_EMPTY = Recognised("empty")
 
 
 def recognise(
@@ -62,6 +64,8 @@ def recognise(
     Raises EOFError, OSError or ShippingError where the file cannot be read.
     """
     content = _beginning_of(source)
+    if not content:
+        return _EMPTY
     for tail in tails:
         if tail.file == (source.device, source.inode):
             return _COPY  # that very file, of which the rest is being read
@@ -92,10 +96,19 @@ def _is_copy_of(tail: Tail, source: Source, content: bytes) -> bool:
     original = tail.source
     if tail.key is None or not isinstance(original, PlainFile):
         return False
-    if tail.was_emptied():
-        # Nobody has noticed yet. Then the copy is looked at again.
-        reached = tail.reached()
-        return reached is not None and same_content(reached, source.size, source.read_at) != "other"
+    if not tail.was_emptied():
+        if _begin_alike(source, original, content):
+            return True
+        if not tail.was_emptied():
+            return False
+    # It was just now, perhaps while the two were compared, and nobody has noticed yet. The copy is looked at
+    # again.
+    reached = tail.reached()
+    return reached is not None and same_content(reached, source.size, source.read_at) != "other"
+
+
+def _begin_alike(source: Source, original: PlainFile, content: bytes) -> bool:
+    """Whether a file that begins with ``content`` holds what the original begins with."""
     size = source.size
     if size is not None and not 0 < size <= original.size:
         return False

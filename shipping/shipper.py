@@ -22,10 +22,7 @@ from shipping.registry import Registry
 from shipping.tail import Tail
 
 _SAVE_SECONDS = 1.0
-# While files grow they are read often: what is written between copying and emptying a log is seen only then.
-# Most often while lines come one after the other; a log with a line now and then costs next to nothing.
-_EAGER_POLL_SECONDS = 0.0005
-_EAGER_FOR_SECONDS = 0.02
+# While lines come, files are read often; a log with a line now and then costs next to nothing.
 _BUSY_POLL_SECONDS = 0.002
 _IDLE_POLL_SECONDS = 0.05
 _BUSY_FOR_SECONDS = 1.0
@@ -200,7 +197,7 @@ def ship(
                 break
             if not any_lines:
                 delivery.check()
-                stop.wait(_poll_seconds(now - lines_at))
+                stop.wait(min(_poll_seconds(now - lines_at), follower.next_page_seconds()))
         for tail, block in follower.leave_pipes():
             batcher.add(tail, block)
         batcher.flush()
@@ -213,8 +210,6 @@ def ship(
 
 
 def _poll_seconds(since_lines: float) -> float:
-    if since_lines < _EAGER_FOR_SECONDS:
-        return _EAGER_POLL_SECONDS
     return _BUSY_POLL_SECONDS if since_lines < _BUSY_FOR_SECONDS else _IDLE_POLL_SECONDS
 
 

@@ -16,6 +16,7 @@ from typing import IO, Protocol
 import zstandard
 
 from engine.errors import ShippingError
+from shipping.held_page import HeldPage, hold_page
 from shipping.identity import COMPRESSED_SUFFIXES
 
 
@@ -62,6 +63,7 @@ class PlainFile:
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         status = os.fstat(self._descriptor)
         self.device, self.inode = status.st_dev, status.st_ino
+        self._held: HeldPage | None = None
 
     @property
     def size(self) -> int:  # noqa: D102 - as in Source
@@ -84,7 +86,29 @@ class PlainFile:
     def read_at(self, offset: int, length: int) -> bytes:  # noqa: D102
         return os.pread(self._descriptor, length, offset)
 
+    def hold_page(self, position: int) -> None:
+        """Keep what will be written right after ``position``, even if the file is emptied then."""
+        if self._held is None or not self._held.holds(position):
+            self._let_go()
+            self._held = hold_page(self._descriptor, position)
+
+    def take_held(self, position: int, before: bytes) -> bytes:
+        """What came after ``position`` before the file was emptied, as far as it was held; only once.
+
+        ``before``: the bytes that preceded it.
+        """
+        held = self._held
+        content = held.after(position, before) if held is not None and held.holds(position) else b""
+        self._let_go()
+        return content
+
+    def _let_go(self) -> None:
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+
     def close(self) -> None:  # noqa: D102
+        self._let_go()
         os.close(self._descriptor)
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from engine.errors import ShippingError
 from shipping.formats import NO_HEADER, Header, header_before, is_header_only, runs_by_header
 from shipping.framing import Block, LineFramer
+from shipping.growth import Growth
 from shipping.identity import HEAD_BYTES, TAIL_BYTES, Entry, Fingerprint, fingerprint, first_line, new_key
 from shipping.positions import Span
 from shipping.registry import Registry
@@ -29,6 +30,7 @@ class Tail:
         attached: the file is still where it is looked for.
         left_at: when it was no longer there, on the monotonic clock.
         grew_at: when it last grew, on the monotonic clock.
+        growth: how fast it grows.
         damaged: it cannot be read any further.
         closed: it was let go of.
         seen: size on the disk and time of the last writing before it was last read; a later change shows.
@@ -43,6 +45,7 @@ class Tail:
         self.source = source
         self.attached = True
         self.grew_at = self.left_at = time.monotonic()
+        self.growth = Growth(self.grew_at)
         self.damaged = self.closed = False
         self.at_end = False
         # Size and time of the last writing when it was found to hold nothing more.
@@ -54,7 +57,7 @@ class Tail:
         self._is_empty = False
         # What was read last: where it has changed, the file was emptied and has grown beyond it since.
         self._before = b""
-        self._last = entry.tail if entry else Fingerprint(0, "")
+        self._reached = entry.tail if entry else Fingerprint(0, "")
         offset, state = (entry.offset, entry.state) if entry else (0, "start")
         self.framer = LineFramer(offset, state, max_line_bytes=max_line_bytes)
         self.in_doubt_until = offset + in_doubt_bytes
@@ -140,17 +143,27 @@ class Tail:
         changed = isinstance(self.source, PlainFile) and not self._head_is_unchanged()
         if changed and (not data or (self.source.size or 0) >= position):
             raise Truncated
+        if isinstance(self.source, PlainFile) and len(data) < length:
+            self.source.hold_page(position + len(data))
         if data:
             if isinstance(self.source, PlainFile):
                 self._before = data[-TAIL_BYTES:]
             self.grew_at = time.monotonic()
+            self.growth.grew(len(data), self.grew_at)
             self.at_end = False
         else:
             self.at_end = not self.is_pipe or self._pipe_ended()
             self._at_end_at = state
-        blocks = self.framer.feed(data) if data else []
+        blocks = self._framed(self.framer.feed(data) if data else [])
         self._remember_growth(registry, len(data))
         return blocks
+
+    def read_held(self) -> list[Block]:
+        """Of a file that was emptied, the blocks of what had not been read and was held."""
+        if not isinstance(self.source, PlainFile):
+            return []
+        held = self.source.take_held(self.framer.position, self._before)
+        return self._framed(self.framer.feed(held))
 
     def identify(self, registry: Registry) -> None:
         """Take an entry in the registry, if enough of the file is there to tell it from others."""
@@ -166,7 +179,7 @@ class Tail:
         whole: list[Block] = []
         if self.framer.position == 0 and isinstance(self.source, PlainFile):
             whole = self.framer.feed(self.source.read_at(0, HEAD_BYTES))
-        return whole + self.framer.flush()
+        return self._framed(whole + self.framer.flush())
 
     def parts(self, block: Block) -> list[tuple[Block, Header]]:
         """A block cut where the file names other columns, with what it said of each part; in order."""
@@ -180,12 +193,7 @@ class Tail:
         """The part of the file that a block is; raises ValueError before the file is identified."""
         if self.key is None:
             raise ValueError("no span before the first line")
-        contiguous = block.offset + len(block.content) == block.end
-        if block.content and contiguous:
-            self._last = fingerprint(block.content[-TAIL_BYTES:])
-        else:
-            self._last = Fingerprint(0, "")
-        return Span(self.key, block.offset, block.end, block.state, self._last, self.header)
+        return Span(self.key, block.offset, block.end, block.state, _end_of(block), self.header)
 
     def reached(self) -> Entry | None:
         """The entry as of what has been read, acknowledged or not; without a half-written line."""
@@ -195,7 +203,7 @@ class Tail:
             self._entry,
             offset=self.framer.offset,
             state=self.framer.state,
-            tail=self._last,
+            tail=self._reached,
             header=self.header,
         )
 
@@ -205,6 +213,11 @@ class Tail:
         self.source.close()
 
     # ----------------------------------------------------------------------------------------------------
+
+    def _framed(self, blocks: list[Block]) -> list[Block]:
+        if blocks:
+            self._reached = _end_of(blocks[-1])
+        return blocks
 
     def _pipe_ended(self) -> bool:
         return isinstance(self.source, Pipe) and self.source.ended
@@ -263,6 +276,12 @@ class Tail:
             self._entry = replace(self._entry, head=fingerprint(self._head))
         self._entry = replace(self._entry, modified=self.source.modified)
         registry.put(self._entry)
+
+
+def _end_of(block: Block) -> Fingerprint:
+    """Of the bytes before a block's end, where the block holds them."""
+    contiguous = block.offset + len(block.content) == block.end
+    return fingerprint(block.content[-TAIL_BYTES:]) if block.content and contiguous else Fingerprint(0, "")
 
 
 def state_of(source: Source) -> tuple[int, float]:

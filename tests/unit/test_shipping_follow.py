@@ -6,15 +6,20 @@ import gzip
 import json
 import os
 import shutil
+import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from shipping import recognition
 from shipping.follow import Follower, FollowOptions
 from shipping.framing import Block
+from shipping.recognition import Recognised, recognise
 from shipping.registry import Registry
+from shipping.sources import PlainFile
 from shipping.tail import Tail
 
 
@@ -404,3 +409,121 @@ def test_a_folder_is_no_log(desk: Desk) -> None:
     desk.follower(registry, str(desk.log.parent))
     (told,) = desk.said
     assert "is a directory; name the files in it, or a glob" in told
+
+
+def test_a_copy_that_is_seen_before_anything_is_in_it(desk: Desk) -> None:
+    """A glob names the copy, too: as an empty file it could be a log of its own."""
+    desk.write(3)
+    registry = desk.registry()
+    follower = desk.follower(registry, f"{desk.log}*")
+    desk.read_all(registry, follower)
+    copy = desk.log.with_name("access.log.1")
+    copy.touch()
+    desk.look(follower)
+    desk.write(2)
+    shutil.copyfile(desk.log, copy)
+    for tail, block in follower.read():
+        desk.take(registry, tail, block)
+    os.truncate(desk.log, 0)
+    desk.write(2)
+    desk.read_all(registry, follower)
+    assert sorted(desk.read) == sorted(desk.written)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="pages of files are held on Linux only")
+@pytest.mark.parametrize("grown_again", [False, True])
+def test_what_is_written_just_before_a_log_is_emptied(desk: Desk, grown_again: bool) -> None:
+    """After the copying, and not looked at before the emptying: it is in neither file."""
+    desk.write(3)
+    registry = desk.registry()
+    follower = desk.follower(registry)
+    desk.read_all(registry, follower)
+    shutil.copyfile(desk.log, desk.log.with_name("access.log.1"))
+    desk.write(2)
+    os.truncate(desk.log, 0)
+    desk.write(20 if grown_again else 1)
+    desk.read_all(registry, follower)
+    assert sorted(desk.read) == sorted(desk.written)
+
+
+def test_nothing_of_what_a_log_was_filled_with_anew_is_taken_for_held(desk: Desk) -> None:
+    """Emptied and grown beyond the position between a look and the holding of the page."""
+    desk.write(3)
+    registry = desk.registry()
+    follower = desk.follower(registry)
+    desk.read_all(registry, follower)
+    os.truncate(desk.log, 0)
+    desk.write(20)
+    (tail,) = follower.tails
+    assert isinstance(tail.source, PlainFile)
+    tail.source.take_held(0, b"")
+    tail.source.hold_page(tail.framer.position)
+    desk.read_all(registry, follower)
+    assert sorted(desk.read) == sorted(desk.written)
+
+
+def test_a_copy_that_is_filled_just_after_it_was_compared(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.write(3)
+    registry = desk.registry()
+    follower = desk.follower(registry, f"{desk.log}*")
+    desk.read_all(registry, follower)
+    copy = desk.log.with_name("access.log.1")
+    copy.touch()
+
+    def then_filled(*given: Any) -> Recognised:
+        found = recognise(*given)
+        if given[0].path == str(copy) and not copy.stat().st_size:
+            shutil.copyfile(desk.log, copy)
+        return found
+
+    monkeypatch.setattr("shipping.follow.recognise", then_filled)
+    desk.read_all(registry, follower)
+    os.truncate(desk.log, 0)
+    desk.write(2)
+    desk.read_all(registry, follower)
+    assert sorted(desk.read) == sorted(desk.written)
+
+
+def test_a_log_that_is_emptied_while_its_copy_is_compared(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.write(3)
+    registry = desk.registry()
+    follower = desk.follower(registry, f"{desk.log}*")
+    desk.read_all(registry, follower)
+    shutil.copyfile(desk.log, desk.log.with_name("access.log.1"))
+
+    def emptied_first(*given: Any) -> bool:
+        os.truncate(desk.log, 0)
+        return begin_alike(*given)
+
+    begin_alike = recognition._begin_alike
+    monkeypatch.setattr(recognition, "_begin_alike", emptied_first)
+    desk.look(follower)
+    monkeypatch.undo()
+    desk.write(2)
+    desk.read_all(registry, follower)
+    assert sorted(desk.read) == sorted(desk.written)
+
+
+def test_a_copy_is_known_while_what_was_read_last_is_still_handed_out(desk: Desk) -> None:
+    """The engine takes a block slowly; meanwhile the log is copied and emptied, and looked at."""
+    desk.write(3)
+    registry = desk.registry()
+    follower = desk.follower(registry, f"{desk.log}*", options=FollowOptions(max_line_bytes=20))
+    desk.read_all(registry, follower)
+    with desk.log.open("a") as file:
+        file.write("another line\n" + "x" * 100 + "\nthe last line\n")
+    desk.written += ["another line", "x" * 20, "the last line"]
+    blocks = follower.read()
+    desk.take(registry, *next(blocks))
+    shutil.copyfile(desk.log, desk.log.with_name("access.log.1"))
+    os.truncate(desk.log, 0)
+    desk.look(follower)
+    for tail, block in blocks:
+        desk.take(registry, tail, block)
+    desk.write(2)
+    desk.read_all(registry, follower)
+    assert sorted(desk.read) == sorted(desk.written)
