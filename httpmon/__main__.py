@@ -15,9 +15,13 @@ def main() -> None:
     """Run the command line; never returns normally: exits with the codes of ``engine.errors``."""
     if str(ROOT) not in sys.path[:1]:
         sys.path.insert(0, str(ROOT))
-    from cli.app import run
+    try:
+        from cli.app import run
 
-    sys.exit(run())
+        code = run()
+    except KeyboardInterrupt:  # while the modules are loaded, of which engine.errors is one
+        code = 130
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -168,3 +168,20 @@ def test_an_output_that_nobody_can_read_is_no_traceback(
 ) -> None:
     done = shell(f"httpmon {command} {where}")
     assert (done.returncode, done.stderr) == (code, told)
+
+
+def test_an_interrupt_while_modules_are_loaded_is_no_traceback() -> None:
+    code = """
+import sys
+class Interrupted:
+    def find_spec(self, name, *_):
+        if name == "cli.app":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+from httpmon.__main__ import main
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
