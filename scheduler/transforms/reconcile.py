@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from engine.client import Engine
-from engine.errors import NotFound
+from engine.errors import NotFound, NotProvisioned
 from provisioning.names import Names
 from provisioning.retention import Retention
 from provisioning.settings import duration_seconds
@@ -85,14 +85,19 @@ def reconcile(
         repair: write what the source says where it differs.
 
     Raises:
+        NotProvisioned: there is no transform.
         EngineError: the engine cannot answer or refuses.
     """
+    bodies = control.bodies()
+    if not bodies:
+        # Elsewhere than was meant, "none differs" would be taken for a good sign.
+        raise NotProvisioned(f"{engine.url} has no transforms of this namespace: run httpmon provision")
     now = int(engine.now().timestamp() * 1000)
     uppers = {status.identifier: status.upper for status in control.statuses()}
     elasticsearch = engine.capabilities().flavour == "elasticsearch"
     groups = differing = 0
     differences: list[Difference] = []
-    for identifier, content in control.bodies().items():
+    for identifier, content in bodies.items():
         body = parse_body(identifier, content, elasticsearch=elasticsearch)
         upper = uppers.get(identifier)
         bucket = _bucket_of(body)

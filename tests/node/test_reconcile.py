@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from cli.app import app
 from engine.client import Engine
+from engine.errors import NotProvisioned
 from provisioning.settings import Settings
 from reading.gather import read_installation
 from reading.status_output import status_text
@@ -51,6 +52,13 @@ def everything(engine: Engine, settings: Settings) -> list[Any]:
 
 def without_stamps(documents: list[Any]) -> list[Any]:
     return [[{**one, "event": None} for one in tier] for tier in documents]
+
+
+def test_where_nothing_is_installed_nothing_is_said_to_agree(settings: Settings) -> None:
+    given = ["--url", settings.engine.url, "--namespace", settings.namespace]
+    done = CliRunner().invoke(app, [*given, "reconcile", "--from", "2h"])
+    assert isinstance(done.exception, NotProvisioned)
+    assert (done.output, done.exception.exit_code) == ("", 1)
 
 
 def test_what_agrees_agrees(engine: Engine, summarised: Settings) -> None:
