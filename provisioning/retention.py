@@ -55,6 +55,16 @@ class Retention:
         kept = duration_seconds(self.raw)
         return int(kept - min(kept / 4, _DAY))
 
+    @property
+    def arrival_interval(self) -> str:
+        """By what spans of arrival late lines are counted.
+
+        A document of a span is computed anew until the span is over, so for so long, and while the scheduler
+        may rest, the raw documents must all be there: a day where they are, else an hour.
+        """
+        late_after = self.late_after_seconds
+        return "1d" if late_after is None or late_after >= _DAY else "1h"
+
 
 def retention_for(settings: RetentionSettings, engine: Capabilities) -> Retention:
     """The retention in force in a cluster.

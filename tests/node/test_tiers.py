@@ -90,7 +90,7 @@ def test_a_line_that_comes_after_its_bucket_expired_only_adds(engine: Engine, ex
     run(engine, expiring, service)
     everything = {"query": {"match_all": {}}}
     engine.request("POST", f"/{expiring.names.raw}/_delete_by_query?refresh=true", body=everything)
-    # Another day would make a document of its own; within the day its raw documents are still there.
+    # Another span of arrival would make a document of its own; within the span raw documents are still there.
     send_lines(engine, expiring, [log_line(late - timedelta(hours=1), "/a")] * 2, first=100)
     run(engine, expiring, service)
 
@@ -101,6 +101,25 @@ def test_a_line_that_comes_after_its_bucket_expired_only_adds(engine: Engine, ex
         late_ones = [one for one in documents if "arrived" in one["httpmon"]]
         assert totals(documents)["hits"] == 10
         assert totals(late_ones)["hits"] == 5
+
+
+def test_late_lines_of_one_day_add_up_though_the_first_expired(engine: Engine, expiring: Settings) -> None:
+    """Raw documents are kept for hours: what came in the morning is gone when more comes in the evening."""
+    late = engine.now() - timedelta(days=2)
+    service = TransformService(engine, expiring.names, monotonic=QuickClock())
+    send_lines(engine, expiring, [log_line(late, "/a")] * 3)
+    earlier = (engine.now() - timedelta(hours=5)).isoformat()
+    script = {"source": "ctx._source.event.ingested = params.at", "params": {"at": earlier}}
+    path = f"/{expiring.names.raw}/_update_by_query"
+    engine.request("POST", path, body={"script": script}, params={"refresh": True, "pipeline": "_none"})
+    run(engine, expiring, service)
+    everything = {"query": {"match_all": {}}}
+    engine.request("POST", f"/{expiring.names.raw}/_delete_by_query?refresh=true", body=everything)
+    send_lines(engine, expiring, [log_line(late, "/a")] * 2, first=100)
+    run(engine, expiring, service)
+
+    for stem in ("sections", "traffic"):
+        assert totals(hours(engine, expiring, stem)) == {"documents": 2, "hits": 5, "bytes": 500}
 
 
 def test_hours_stay_when_their_buckets_expire(engine: Engine, expiring: Settings) -> None:

@@ -71,6 +71,15 @@ def test_a_line_is_late_while_its_raw_documents_are_surely_there(raw: str | None
     assert Retention(raw=raw).late_after_seconds == late
 
 
+@pytest.mark.parametrize(
+    ("raw", "interval"), [(None, "1d"), ("7d", "1d"), ("32h", "1d"), ("31h", "1h"), ("4h", "1h")]
+)
+def test_late_lines_are_counted_by_spans_for_which_raw_documents_are_surely_there(
+    raw: str | None, interval: str
+) -> None:
+    assert Retention(raw=raw).arrival_interval == interval
+
+
 @pytest.mark.parametrize(("kept", "hours"), [("4h", 1), ("3d", 10), ("7d", 24), ("730d", 24)])
 def test_a_data_stream_goes_on_in_a_new_index_a_few_times_within_its_retention(kept: str, hours: int) -> None:
     assert rollover_age(kept) == hours
