@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import elastic_transport
+from elastic_transport.client_utils import basic_auth_to_header
 from elasticsearch import ApiError, Elasticsearch, ElasticsearchWarning, UnsupportedProductError
 
 from engine.capabilities import (
@@ -222,7 +223,9 @@ class Engine(AbstractContextManager["Engine"]):
         if connection.api_key is not None:
             options["api_key"] = connection.api_key
         elif connection.username is not None:
-            options["basic_auth"] = (connection.username, connection.password or "")
+            # The client's own way takes ASCII only.
+            given = basic_auth_to_header((connection.username, connection.password or ""))
+            options["headers"] = {"authorization": given}
         if connection.url.startswith("https:"):
             options["verify_certs"] = connection.verify_certificates
             options["ssl_show_warn"] = False

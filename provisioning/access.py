@@ -9,16 +9,24 @@ from pydantic import Field, model_validator
 
 from engine.connection import Connection
 from engine.errors import SettingsError
-from provisioning.setting_types import Duration, Secret, SettingsGroup, Url, duration_seconds
+from provisioning.setting_types import (
+    ApiKey,
+    Duration,
+    Secret,
+    SettingsGroup,
+    Url,
+    UserName,
+    duration_seconds,
+)
 
 
 class AccessSettings(SettingsGroup):
     """Where a server is, and how to get in; each server has its own ``url`` and ``request_timeout``."""
 
     url: Url | None = Field(None, description="where the server is")
-    username: str | None = Field(None, description="user for basic authentication")
+    username: UserName = Field(None, description="user for basic authentication")
     password: Secret = Field(None, description="that user's password")
-    api_key: Secret = Field(None, description="an API key in its encoded form, instead of user and password")
+    api_key: ApiKey = Field(None, description="an API key in its encoded form, instead of user and password")
     ca_file: Path | None = Field(None, description="PEM file of a private certificate authority")
     insecure: bool = Field(False, description="accept any certificate")
     request_timeout: Duration = Field("30s", description="how long one request may take")

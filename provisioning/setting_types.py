@@ -52,12 +52,34 @@ def _empty_is_unset(value: object) -> object:
     return None if value == "" else value
 
 
+def _without_line_break(secret: SecretStr | None) -> SecretStr | None:
+    # Out of a file that ends with one, as a Secret of Kubernetes made of such a file does.
+    if secret is not None and secret.get_secret_value().endswith(("\n", "\r")):
+        raise ValueError("ends with a line break, which is not part of it; give it without")
+    return secret
+
+
+def _one_word(key: SecretStr | None) -> SecretStr | None:
+    if key is not None and not re.fullmatch(r"[\x21-\x7e]+", key.get_secret_value()):
+        raise ValueError("an API key is one word; this one has a space, a line break or an odd letter")
+    return key
+
+
+def _user(name: str | None) -> str | None:
+    # RFC 7617: the colon is what ends the name.
+    if name is not None and not re.fullmatch(r"[^:\x00-\x1f\x7f]+", name):
+        raise ValueError("a user's name has no colon and no line break")
+    return name
+
+
 # A duration, or ``keep``.
 Kept = Annotated[str, AfterValidator(_kept)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Duration = Annotated[str, AfterValidator(_duration)]
 Url = Annotated[str, AfterValidator(_url)]
-Secret = Annotated[SecretStr | None, BeforeValidator(_empty_is_unset)]
+Secret = Annotated[SecretStr | None, BeforeValidator(_empty_is_unset), AfterValidator(_without_line_break)]
+ApiKey = Annotated[Secret, AfterValidator(_one_word)]
+UserName = Annotated[str | None, BeforeValidator(_empty_is_unset), AfterValidator(_user)]
 
 
 class SettingsGroup(BaseModel):

@@ -173,6 +173,7 @@ def test_each_way_in_reaches_the_server_and_no_message() -> None:
     with serving(answer) as url:
         for connection in (
             Connection(url, username="user", password="geheim"),
+            Connection(url, username="jürgen", password="geheim€"),
             Connection(url, api_key="aWQ6Z2VoZWlt"),
             Connection(url),
         ):
@@ -184,7 +185,7 @@ def test_each_way_in_reaches_the_server_and_no_message() -> None:
                 "GET /: 401 unable to authenticate; engine.username and engine.password, or engine.api_key, "
                 "say who asks"
             )
-    assert seen == ["Basic dXNlcjpnZWhlaW0=", "ApiKey aWQ6Z2VoZWlt", None]
+    assert seen == ["Basic dXNlcjpnZWhlaW0=", "Basic asO8cmdlbjpnZWhlaW3igqw=", "ApiKey aWQ6Z2VoZWlt", None]
 
 
 def test_a_private_authority_is_trusted_only_when_named(tmp_path: Path) -> None:

@@ -127,6 +127,16 @@ def test_secrets_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
         (f'namespace = "{"n" * 33}"\n', "at most 32 characters"),
         ('[engine]\nusername = "u"\n', "username and password belong together"),
         ("namespace = \n", "httpmon.toml: is not TOML"),
+        (
+            '[engine]\napi_key = "hush hush"\n',
+            "engine.api_key (httpmon.toml): an API key is one word",
+        ),
+        ('[kibana]\napi_key = "hush\\n"\n', "kibana.api_key (httpmon.toml): ends with a line break"),
+        ('[engine]\nusername = "a"\npassword = "hush\\n"\n', "engine.password (httpmon.toml): ends with a"),
+        (
+            '[engine]\nusername = "a:b"\npassword = "hush"\n',
+            "engine.username (httpmon.toml): a user's name has no colon",
+        ),
     ],
 )
 def test_bad_input_gets_one_line_that_names_the_place(tmp_path: Path, text: str, message: str) -> None:
@@ -135,6 +145,7 @@ def test_bad_input_gets_one_line_that_names_the_place(tmp_path: Path, text: str,
         load_settings()
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert "hush" not in str(caught.value)
 
 
 def test_an_unknown_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
