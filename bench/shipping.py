@@ -5,7 +5,8 @@
 
 Three figures: what the engine takes when the same bodies, built before, are posted by a bare loop on as many
 connections; what ``httpmon ship --once`` brings to the same engine; and what it reads, frames and sends to a
-sink that answers at once. The first two take turns, each time into a new data stream; medians are told.
+sink that answers at once, a second and a second of its own processor time (the sink, in Python, needs a core
+of its own). The first two take turns, each time into a new data stream; medians are told.
 
 With ``--ids`` the bare loop posts the same lines with ids of several kinds: the shipper's, the engine's own,
 and what one would take without thinking. It makes a namespace of its own and removes it.
@@ -18,6 +19,7 @@ import hashlib
 import json
 import os
 import re
+import resource
 import secrets
 import subprocess
 import sys
@@ -98,8 +100,8 @@ def with_ids(bodies: list[bytes], kind: str) -> list[bytes]:
     return [re.sub(rb'\{"create":\{"_id":"([^"]+)"\}\}', other, body) for body in bodies]
 
 
-def shipped(url: str, namespace: str, log: Path) -> float:
-    """Seconds of a whole ``httpmon ship --once``, its start not counted."""
+def shipped(url: str, namespace: str, log: Path) -> tuple[float, float]:
+    """Seconds of a whole ``httpmon ship --once``, its start not counted, and of processor time."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HTTPMON_")}
     command = [
         sys.executable,
@@ -114,8 +116,8 @@ def shipped(url: str, namespace: str, log: Path) -> float:
         "--registry",
     ]
 
-    def run(file: Path) -> float:
-        begun = time.perf_counter()
+    def run(file: Path) -> tuple[float, float]:
+        begun, used = time.perf_counter(), _used_by_children()
         subprocess.run(
             [*command, str(file.with_suffix(f".{namespace}")), str(file)],
             cwd=ROOT,
@@ -123,11 +125,18 @@ def shipped(url: str, namespace: str, log: Path) -> float:
             check=True,
             stdout=subprocess.DEVNULL,
         )
-        return time.perf_counter() - begun
+        return time.perf_counter() - begun, _used_by_children() - used
 
     empty = log.with_name("empty.log")
     empty.write_bytes(b"")
-    return run(log) - run(empty)
+    seconds, used = run(log)
+    start_seconds, start_used = run(empty)
+    return seconds - start_seconds, used - start_used
+
+
+def _used_by_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 class Sink(BaseHTTPRequestHandler):
@@ -192,7 +201,7 @@ def compare_with_bare_loop(engine: Engine, settings: Settings, log: Path, rounds
         # Another file by its first line, or all its lines would be there.
         again = log.with_name(f"access{number}.log")
         again.write_bytes(b"%s\n" % secrets.token_hex(8).encode() + content)
-        ours.append(lines / shipped(settings.engine.url, settings.namespace, again))
+        ours.append(lines / shipped(settings.engine.url, settings.namespace, again)[0])
         again.unlink()
     print(f"bare loop, ready bodies    {median(bare):9,.0f} lines/s   {told(bare)}")
     ratio = median(ours) / median(bare)
@@ -235,9 +244,12 @@ def main() -> None:
         threading.Thread(target=sink.serve_forever, daemon=True).start()
         many = Path(folder) / "many.log"
         many.write_bytes(content * 5)
-        alone = 5 * given.lines / shipped(f"http://127.0.0.1:{sink.server_port}", "sink", many)
+        seconds, used = shipped(f"http://127.0.0.1:{sink.server_port}", "sink", many)
         sink.shutdown()
-    print(f"httpmon ship into a sink   {alone:9,.0f} lines/s   {alone / SINK_LIMIT:.2f} of {SINK_LIMIT:,}")
+    for name, rate in ("", 5 * given.lines / seconds), (", of processor time", 5 * given.lines / used):
+        print(
+            f"httpmon ship into a sink   {rate:9,.0f} lines/s{name}   {rate / SINK_LIMIT:.2f} of {SINK_LIMIT:,}"
+        )
 
 
 if __name__ == "__main__":

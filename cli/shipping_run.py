@@ -37,8 +37,9 @@ def run_shipper(
     """Ship until the end (``once``), SIGTERM or SIGINT; the last raises KeyboardInterrupt in the end."""
     from provisioning.settings import duration_seconds
     from shipping.delivery import Counts
-    from shipping.follow import Follower, FollowOptions
+    from shipping.follow import Follower
     from shipping.limits import open_files_allowed
+    from shipping.open_files import FollowOptions
     from shipping.registry import Registry, default_registry_path
     from shipping.reports import Reporter, this_shipper
     from shipping.shipper import BatchOptions, Progress, ship, wait_for_target

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from shipping import recognition
-from shipping.follow import Follower, FollowOptions
+from shipping.follow import Follower
 from shipping.framing import Block
+from shipping.open_files import FollowOptions
 from shipping.recognition import Recognised, recognise
 from shipping.registry import Registry
 from shipping.sources import PlainFile
@@ -478,7 +479,7 @@ def test_a_copy_that_is_filled_just_after_it_was_compared(
             shutil.copyfile(desk.log, copy)
         return found
 
-    monkeypatch.setattr("shipping.follow.recognise", then_filled)
+    monkeypatch.setattr("shipping.open_files.recognise", then_filled)
     desk.read_all(registry, follower)
     os.truncate(desk.log, 0)
     desk.write(2)
