@@ -17,6 +17,7 @@ from shipping.open_files import FollowOptions, OpenFiles
 from shipping.positions import Span
 from shipping.registry import Registry
 from shipping.rotated import SEARCH_SECONDS, FileId, RotatedFiles, rotated_of
+from shipping.sources import state_of
 from shipping.tail import Tail, Truncated
 from shipping.wanted import STANDARD_INPUT, WantedPaths
 
@@ -71,9 +72,8 @@ class Follower:
     @property
     def finished(self) -> bool:
         """Whether nothing more will come: with ``once``, or where all that is read are pipes that ended."""
-        if not self._options.once and (
-            len(self._files.pipes) < len(self._wanted.patterns) or self._has_fifo()
-        ):
+        only_pipes = len(self._files.pipes) >= len(self._wanted.patterns) and not self._has_fifo()
+        if not self._options.once and not only_pipes:
             return False
         return not (self._files.orphans or self._files.postponed) and all(
             tail.damaged or (tail.at_end and not tail.framer.has_partial_line) for tail in self._files.all
@@ -276,7 +276,7 @@ class Follower:
             return
         file = status.st_dev, status.st_ino
         if file not in self._files.tails:
-            self._rotated.settle(file, (status.st_size, status.st_mtime))
+            self._rotated.settle(file, state_of(status))
 
     def _note_target(self, path: str) -> None:
         if os.path.islink(path):  # noqa: PTH114

@@ -12,8 +12,8 @@ from shipping.identity import Entry, find_same_file, is_rotated_name, may_hold_t
 from shipping.recognition import Orphan, recognise
 from shipping.registry import Registry
 from shipping.rotated import FileId, RotatedFiles
-from shipping.sources import Pipe, Source, open_source
-from shipping.tail import Tail, state_of
+from shipping.sources import Pipe, Source, State, open_source
+from shipping.tail import Tail
 from shipping.wanted import STANDARD_INPUT, WantedPaths
 
 
@@ -85,7 +85,7 @@ class OpenFiles:
     def open_standard_input(self) -> None:
         """Read standard input, if it is not read yet."""
         if STANDARD_INPUT not in self.pipes:
-            self._take_pipe(Pipe(STANDARD_INPUT, 0))
+            self._read_pipe(Pipe(STANDARD_INPUT, 0))
 
     def open(self, path: str, *, wanted: bool, reference: float | None) -> None:
         """Open a file and find out what of it is new.
@@ -111,9 +111,9 @@ class OpenFiles:
                 self._wanted.missing(path, error.strerror or str(error))
             return
         if isinstance(source, Pipe):
-            self.pipes[path] = Tail(source, path, entry=None, max_line_bytes=self._options.max_line_bytes)
+            self._read_pipe(source)
             return
-        state = state_of(source)
+        state = source.state
         try:
             keep = self._recognise(source, state, wanted=wanted, reference=reference)
         except (EOFError, OSError, ShippingError) as error:
@@ -126,9 +126,11 @@ class OpenFiles:
         if not keep:
             source.close()
 
-    def _recognise(
-        self, source: Source, state: tuple[int, float], *, wanted: bool, reference: float | None
-    ) -> bool:
+    def _read_pipe(self, pipe: Pipe) -> None:
+        limit = self._options.max_line_bytes
+        self.pipes[pipe.path] = Tail(pipe, pipe.path, entry=None, max_line_bytes=limit)
+
+    def _recognise(self, source: Source, state: State, *, wanted: bool, reference: float | None) -> bool:
         file = source.device, source.inode
         entries = self._registry.entries
         open_keys = {tail.key for tail in self.all}
@@ -144,7 +146,7 @@ class OpenFiles:
         if entry is not None:
             self._follow(source, entry.path, entry)
             return True
-        self.identify()
+        self._identify()
         found = recognise(source, self._registry.entries, self.all, self.orphans)
         if found.what == "copy":
             return False
@@ -175,7 +177,7 @@ class OpenFiles:
         """Whether, by its name, it is no copy that is about to be made of a log that is open."""
         return not any(may_hold_the_same(path, tail.path) for tail in self.all)
 
-    def identify(self) -> None:
+    def _identify(self) -> None:
         """Make known what is open, or a copy that turns up would be taken for another log."""
         for tail in self.tails.values():
             if tail.key is None and tail.source.size != 0:
@@ -194,7 +196,7 @@ class OpenFiles:
             tail.skip_to_end()
         self.tails[tail.file] = tail
 
-    def _follow_rest(self, source: Source, state: tuple[int, float], entry: Entry) -> None:
+    def _follow_rest(self, source: Source, state: State, entry: Entry) -> None:
         tail = Tail(
             source,
             entry.path,

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 
 from shipping.identity import is_rotated_name
+from shipping.sources import State, state_of
 
 FileId = tuple[int, int]
 """Device and inode."""
@@ -21,7 +22,7 @@ class RotatedFiles:
 
     def __init__(self) -> None:
         self._until: dict[str, float] = {}
-        self._settled: dict[FileId, tuple[int, float]] = {}
+        self._settled: dict[FileId, State] = {}
 
     def begin(self, home: str, now: float) -> None:
         """Look from now on for what rotation makes of a path."""
@@ -42,7 +43,7 @@ class RotatedFiles:
         """The path under search that a file was rotated from; its own where there is none."""
         return next((home for home in self._until if is_rotated_name(path, home)), path)
 
-    def settle(self, file: FileId, state: tuple[int, float]) -> None:
+    def settle(self, file: FileId, state: State) -> None:
         """Remember that nothing of a file is left to look at while it stays as it was seen.
 
         ``state`` is from before it was read, or what came meanwhile would be missed.
@@ -55,7 +56,7 @@ class RotatedFiles:
 
     def is_settled(self, status: os.stat_result) -> bool:
         """Whether there is nothing to look at."""
-        return self._settled.get((status.st_dev, status.st_ino)) == (status.st_size, status.st_mtime)
+        return self._settled.get((status.st_dev, status.st_ino)) == state_of(status)
 
 
 def rotated_of(home: str) -> list[str]:

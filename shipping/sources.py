@@ -19,6 +19,14 @@ from engine.errors import ShippingError
 from shipping.held_page import HeldPage, hold_page
 from shipping.identity import COMPRESSED_SUFFIXES
 
+State = tuple[int, int]
+"""Size on the disk in bytes, and time of the last writing in nanoseconds since the epoch."""
+
+
+def state_of(status: os.stat_result) -> State:
+    """The state of a file."""
+    return status.st_size, status.st_mtime_ns
+
 
 class Source(Protocol):
     """Something with bytes in it.
@@ -36,8 +44,8 @@ class Source(Protocol):
         ...
 
     @property
-    def stored_size(self) -> int | None:
-        """Bytes that it takes on the disk, by which a change is seen; None where it is no file."""
+    def state(self) -> State:
+        """By which a change is seen; always the same where it is no file."""
         ...
 
     @property
@@ -70,14 +78,8 @@ class PlainFile:
         return os.fstat(self._descriptor).st_size
 
     @property
-    def stored_size(self) -> int:  # noqa: D102
-        return self.size
-
-    @property
-    def state(self) -> tuple[int, int]:
-        """Size in bytes, and time of the last writing in nanoseconds since the epoch."""
-        status = os.fstat(self._descriptor)
-        return status.st_size, status.st_mtime_ns
+    def state(self) -> State:  # noqa: D102
+        return state_of(os.fstat(self._descriptor))
 
     @property
     def modified(self) -> float:  # noqa: D102
@@ -137,8 +139,8 @@ class CompressedFile:
         return None
 
     @property
-    def stored_size(self) -> int:  # noqa: D102
-        return os.fstat(self._raw.fileno()).st_size
+    def state(self) -> State:  # noqa: D102
+        return state_of(os.fstat(self._raw.fileno()))
 
     @property
     def modified(self) -> float:  # noqa: D102
@@ -254,8 +256,8 @@ class Pipe:
         return None
 
     @property
-    def stored_size(self) -> int | None:  # noqa: D102
-        return None
+    def state(self) -> State:  # noqa: D102
+        return 0, 0
 
     @property
     def modified(self) -> float:  # noqa: D102

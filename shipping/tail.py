@@ -15,7 +15,7 @@ from shipping.growth import Growth
 from shipping.identity import HEAD_BYTES, TAIL_BYTES, Entry, Fingerprint, fingerprint, first_line, new_key
 from shipping.positions import Span
 from shipping.registry import Registry
-from shipping.sources import CompressedFile, Pipe, PlainFile, Source
+from shipping.sources import CompressedFile, Pipe, PlainFile, Source, State
 
 
 class Truncated(Exception):
@@ -49,8 +49,8 @@ class Tail:
         self.damaged = self.closed = False
         self.at_end = False
         # Size and time of the last writing when it was found to hold nothing more.
-        self._at_end_at: tuple[int, int] | None = None
-        self.seen = state_of(source)
+        self._at_end_at: State | None = None
+        self.seen = source.state
         self._entry = entry
         self._max_line_bytes = max_line_bytes
         self._head = b""
@@ -84,7 +84,7 @@ class Tail:
         if self.framer.has_partial_line or not self.at_end:
             return False
         if isinstance(self.source, PlainFile):
-            self.seen = state_of(self.source)
+            self.seen = self.source.state
             return self.seen[0] == self.framer.position
         return self.key is not None or self._is_empty
 
@@ -114,7 +114,7 @@ class Tail:
         """
         state = None
         if isinstance(self.source, CompressedFile):
-            self.seen = state_of(self.source)
+            self.seen = self.source.state
         elif isinstance(self.source, PlainFile):
             state = self.source.state
             if state == self._at_end_at:
@@ -282,11 +282,6 @@ def _end_of(block: Block) -> Fingerprint:
     """Of the bytes before a block's end, where the block holds them."""
     contiguous = block.offset + len(block.content) == block.end
     return fingerprint(block.content[-TAIL_BYTES:]) if block.content and contiguous else Fingerprint(0, "")
-
-
-def state_of(source: Source) -> tuple[int, float]:
-    """Size on the disk and time of the last writing, by which a change is seen."""
-    return source.stored_size or 0, source.modified
 
 
 def _end_is_missing(source: Source) -> ShippingError:
