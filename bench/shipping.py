@@ -247,9 +247,8 @@ def main() -> None:
         seconds, used = shipped(f"http://127.0.0.1:{sink.server_port}", "sink", many)
         sink.shutdown()
     for name, rate in ("", 5 * given.lines / seconds), (", of processor time", 5 * given.lines / used):
-        print(
-            f"httpmon ship into a sink   {rate:9,.0f} lines/s{name}   {rate / SINK_LIMIT:.2f} of {SINK_LIMIT:,}"
-        )
+        ratio = f"{rate / SINK_LIMIT:.2f} of {SINK_LIMIT:,}"
+        print(f"httpmon ship into a sink   {rate:9,.0f} lines/s{name}   {ratio}")
 
 
 if __name__ == "__main__":
