@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -143,6 +144,9 @@ def run() -> int:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by who started us (`>&-`)
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - to the end
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A log has any letters, and a terminal of another age not all of them: as standard error has it.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = _exit_code()
         if sys.stdout is not None:

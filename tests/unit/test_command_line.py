@@ -185,3 +185,13 @@ main()
         [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_letters_that_the_terminal_has_not_are_written_in_others(tmp_path: Path) -> None:
+    config = tmp_path / "httpmon.toml"
+    config.write_text('[parameters.own]\nname = "naïve 日本"\n', encoding="utf-8")
+    done = shell(
+        f"PYTHONUTF8=0 PYTHONIOENCODING=latin-1 httpmon --config {config} config show | iconv -f latin1"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "naïve \\u65e5\\u672c" in done.stdout
