@@ -64,7 +64,7 @@ def list_command(
             "-" if one.progress is None else f"{one.progress:.0f} %",
             "-" if one.lag_seconds is None else f"{one.lag_seconds:.1f} s",
             one.documents,
-            one.reason,
+            one.reason.removeprefix(f"transform {one.identifier}: "),
         ),
         headers=("transform", "state", "checkpoint", "progress", "lag", "documents", "trouble"),
         align=("left", "left", "right", "right", "right", "right", "left"),

@@ -41,6 +41,11 @@ class TransformState:
     reason: str = ""
     progress: float | None = None
 
+    @property
+    def told(self) -> str:
+        """The trouble, for where the transform is named already."""
+        return self.reason.removeprefix(f"transform {self.identifier}: ")
+
 
 @dataclass(frozen=True, slots=True)
 class WatchState:
@@ -259,12 +264,12 @@ def _transform_findings(installation: Installation) -> Iterable[Finding]:
     for one in installation.transforms:
         start = f"httpmon transform start {one.identifier}"
         if one.state in UNFIT_STATES:
-            reason = f": {one.reason}" if one.reason else ""
+            reason = f": {one.told}" if one.reason else ""
             yield Finding("broken", f"transform {one.identifier} failed{reason}", start)
         elif one.state == "stopped":
             yield Finding("degraded", f"transform {one.identifier} is stopped", start)
         elif one.reason:
-            yield Finding("degraded", f"transform {one.identifier} tries again: {one.reason}", _LIST)
+            yield Finding("degraded", f"transform {one.identifier} tries again: {one.told}", _LIST)
         elif one.lag_seconds is None and one.progress is not None:
             done = f"transform {one.identifier} reads what there is, {one.progress:.0f} % done"
             yield Finding("degraded", done, _LIST)

@@ -1,8 +1,8 @@
 """Asks the engine whether it takes a transform, before the transform runs: what its body alone cannot tell.
 
 That is the inside of queries, whether scripts compile, whether a field has a type that fits, whether a time
-zone is known. Elasticsearch too tries a search when it is given a transform. The one here stops at the first
-document of each shard, so that it takes no time however much there is.
+zone is known. Elasticsearch too tries a search when it is given a transform. The one here reads a part only,
+so that it takes no time however much there is.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ _NOT_TELLING = re.compile(
     r"|^\[bool\] failed to parse field \[filter\]: "
 )
 _LONGEST_REASON = 400
+# Read of each shard: some milliseconds, and enough to meet most of what a script cannot deal with.
+_DOCUMENTS = 10_000
+# As many as Elasticsearch tries. What is computed of a group is computed of those on the page alone.
+_GROUPS = 50
 
 
 def require_accepted(engine: Engine, body: TransformBody) -> None:
@@ -40,7 +44,7 @@ def require_accepted(engine: Engine, body: TransformBody) -> None:
         SourceMissing: there is no source yet, so there is nothing to ask.
     """
     require_pipeline(engine, body)
-    whole = groups_search(body, size=1)
+    whole = groups_search(body, size=_GROUPS)
     found = _ask(engine, body, whole)
     if isinstance(found, RequestRefused):
         raise _located(engine, body, found)
@@ -63,7 +67,7 @@ def _ask(engine: Engine, body: TransformBody, request: Mapping[str, Any]) -> Any
         "request_cache": False,
     }
     try:
-        answer = engine.msearch([(header, {**request, "terminate_after": 1})])[0]
+        answer = engine.msearch([(header, {**request, "terminate_after": _DOCUMENTS})])[0]
     except NotPermitted:
         raise
     except RequestRefused as error:  # one that cannot be parsed is refused before it is a search
@@ -99,17 +103,19 @@ def _located(engine: Engine, body: TransformBody, whole: RequestRefused) -> Requ
 
 def _parts(body: TransformBody, *, elasticsearch: bool) -> Searches:
     """Places in the body, each with a search of what is there, the smaller before those that hold them."""
+    everything = replace(body, query={"match_all": {}}, runtime_mappings={})
+    yield "source.index", _plain(everything)
     if body.runtime_mappings:
-        yield "source.runtime_mappings", _plain(replace(body, query={"match_all": {}}))
+        yield "source.runtime_mappings", _plain(replace(body, query=everything.query))
     yield "source.query", _plain(body)
     for group in body.grouping.groups:
         place = f"pivot.group_by.{group.name}" if body.latest is None else "latest.unique_key"
         alone = replace(body, grouping=Grouping((group,), (), {}))
-        yield place, groups_search(alone, size=1, compute=False)
+        yield place, groups_search(alone, size=_GROUPS, compute=False)
 
     def of_groups(aggregations: Mapping[str, Any]) -> dict[str, Any]:
         request = asked(aggregations, elasticsearch=elasticsearch)
-        return groups_search(replace(body, grouping=replace(body.grouping, request=request)), size=1)
+        return groups_search(replace(body, grouping=replace(body.grouping, request=request)), size=_GROUPS)
 
     yield from _of_aggregations(body.grouping.aggregations, "pivot.aggregations", of_groups)
 

@@ -169,6 +169,24 @@ def test_a_source_that_is_not_there_is_told(engine: Engine, settings: Settings) 
             require(engine, index, {"pivot": pivot()})
 
 
+def test_a_script_that_fails_on_a_later_document_is_told_with_its_place(engine: Engine, source: str) -> None:
+    bulk = '{"index":{}}\n{"section":"/a","bytes":1}\n' * 200 + '{"index":{}}\n{"section":"/b"}\n'
+    engine.bulk(bulk.encode(), target=source, params={"refresh": True})
+    mean = {"mean": {"avg": {"script": "doc['bytes'].value"}}}
+    with pytest.raises(
+        RequestRefused, match=r"pivot\.aggregations\.mean: the engine refuses it: runtime error"
+    ):
+        require(engine, source, {"pivot": pivot({**TOTAL, **mean})})
+
+
+def test_an_index_that_is_closed_is_told_as_such(engine: Engine, source: str) -> None:
+    engine.request("POST", f"/{source}/_close")
+    with pytest.raises(
+        RequestRefused, match=r"^transform mine: source\.index: the engine refuses it: closed$"
+    ):
+        require(engine, source, {"pivot": pivot()})
+
+
 def test_a_pipeline_that_is_not_there_is_told(engine: Engine, source: str) -> None:
     body = {"source": {"index": source}, "dest": {"index": "nowhere", "pipeline": "none"}, "pivot": pivot()}
     with pytest.raises(HttpmonError, match=r"transform mine: dest\.pipeline: there is no pipeline none"):

@@ -116,7 +116,7 @@ def test_header_lines_are_shown_where_there_are_any() -> None:
         ({"health": "yellow"}, "ok", ""),
         ({"tiers": (Tier("raw", 1, 1, read_only=True),)}, "broken", "writing is blocked: raw"),
         (
-            {"transforms": (TransformState("t", "failed", None, "no such field"),)},
+            {"transforms": (TransformState("t", "failed", None, "transform t: no such field"),)},
             "broken",
             "transform t failed: no such field",
         ),
@@ -129,9 +129,9 @@ def test_header_lines_are_shown_where_there_are_any() -> None:
             "transform t reads what there is, 27 % done",
         ),
         (
-            {"transforms": (TransformState("t", "started", None, "there is no index a yet"),)},
+            {"transforms": (TransformState("t", "started", None, "transform t: no index a yet"),)},
             "degraded",
-            "transform t tries again: there is no index a yet",
+            "transform t tries again: no index a yet",
         ),
         ({"transforms": (TransformState("t-hourly-1", "started", 599.0),)}, "ok", ""),
         ({"watches": (WatchState("w", False, None, ""),)}, "degraded", "watch w is not active"),
