@@ -100,7 +100,7 @@ def _transforms(installation: Installation, remedies: Remedies) -> Iterator[Find
                 "transform-failed",
                 "broken",
                 f"transform {one.identifier} failed",
-                one.reason or "the engine does not say why",
+                one.told or "the engine does not say why",
                 (remedies.httpmon("transform", "list"), remedies.httpmon("provision", "--repair")),
             )
         elif one.state == "stopped":
@@ -115,6 +115,8 @@ def _transforms(installation: Installation, remedies: Remedies) -> Iterator[Find
             continue  # that nobody executes is a finding of its own
         elif one.lag_seconds is None or one.lag_seconds > lag_limit(one.identifier):
             behind = "never ran" if one.lag_seconds is None else f"is {one.lag_seconds:.0f} s behind"
+            if one.lag_seconds is None and one.progress is not None:
+                behind = f"reads what there is, {one.progress:.0f} % done"
             show = (
                 remedies.httpmon("scheduler", "--help")
                 if by_scheduler
@@ -124,7 +126,7 @@ def _transforms(installation: Installation, remedies: Remedies) -> Iterator[Find
                 "transform-behind",
                 "degraded",
                 f"transform {one.identifier} {behind}",
-                one.reason or "it still catches up, or its executor is overloaded or cannot use its indices",
+                one.told or "it still catches up, or its executor is overloaded or cannot use its indices",
                 (remedies.httpmon("transform", "list"), show),
             )
 

@@ -239,6 +239,15 @@ def test_nothing_is_wrong() -> None:
     assert doctor_text([], "http://here") == "http://here: nothing is wrong"
 
 
+def test_a_first_checkpoint_is_told_with_its_progress() -> None:
+    state = TransformState("t", "started", None, progress=26.6)
+    examined = replace(HEALTHY, installation=well(transforms=(state,)))
+
+    (finding,) = diagnose(examined, REMEDIES)
+
+    assert finding.symptom == "transform t reads what there is, 27 % done"
+
+
 @pytest.mark.parametrize(("findable", "code", "level"), CASES)
 def test_each_thing_that_can_be_found(findable: Findable, code: str, level: str) -> None:
     (finding,) = diagnose(findable, REMEDIES)
