@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from engine.client import Engine
-from engine.errors import Conflict, NotFound, UsageError
+from engine.errors import Conflict, NotFound, NotPermitted, UsageError
 from provisioning.names import Names
 from provisioning.rendering import Rendered, render_all
 from provisioning.settings import Settings
@@ -145,7 +145,8 @@ def _check(engine: Engine, identifier: str, content: Mapping[str, Any], *, ask: 
     elasticsearch = engine.capabilities().flavour == "elasticsearch"
     body = parse_body(identifier, content, elasticsearch=elasticsearch)
     if ask:
-        with suppress(SourceMissing):  # it waits for its source
+        # It waits for its source; and who installs need not be allowed to read.
+        with suppress(SourceMissing, NotPermitted):
             require_accepted(engine, body)
 
 

@@ -15,11 +15,15 @@ from typer.testing import CliRunner
 
 from cli.app import app
 from engine.client import Engine
-from engine.errors import HttpmonError, NotFound, RequestRefused
+from engine.connection import Connection
+from engine.errors import HttpmonError, NotFound, NotPermitted, RequestRefused
 from provisioning.apply import ApplyStopped
+from provisioning.requests import Request
 from provisioning.settings import Settings
+from provisioning.steps import Step
 from provisioning.templates import BUILT_IN_PACK
 from scheduler.transforms.acceptance import require_accepted
+from scheduler.transforms.control import check_definitions
 from scheduler.transforms.parsing import parse_body
 from scheduler.transforms.service import TransformService
 from scheduler.transforms.source import SourceMissing
@@ -240,6 +244,21 @@ def test_what_the_engine_refuses_is_not_installed(engine: Engine, settings: Sett
 
     pack(tmp_path, SECTION, SECTION)
     assert httpmon(settings, tmp_path, "provision") is None
+
+
+class Unreadable(Engine):
+    """One that lets its user install, and not read."""
+
+    def msearch(self, searches: Any, **named: Any) -> Any:
+        raise NotPermitted(f"POST /_msearch: 403 no permissions for {searches}, {named}", status=403)
+
+
+def test_who_installs_need_not_be_allowed_to_read(settings: Settings) -> None:
+    body = {"source": {"index": "raw"}, "dest": {"index": "nowhere"}, "pivot": pivot()}
+    path = f"/{settings.names.transform_store}/_doc/mine"
+    step = Step("transform", "mine", "create", "is not there", (Request("PUT", path, {"body": body}),))
+    with Unreadable(Connection(settings.engine.url)) as engine:
+        check_definitions(engine, settings, step, ask=True)
 
 
 def test_what_the_engine_refuses_is_not_started(
