@@ -330,13 +330,20 @@ def _error_of(body: Any) -> tuple[str, str]:
     if not isinstance(error, dict):
         return "", str(error or "")[:500]
     reason = str(error.get("reason") or "")
-    cause = error.get("caused_by")
+    cause = error.get("caused_by") or _first_failure(error)
     while isinstance(cause, dict):
         deeper = str(cause.get("reason") or "")
         if deeper and deeper not in reason:
             reason = f"{reason}: {deeper}" if reason else deeper
         cause = cause.get("caused_by")
     return str(error.get("type") or ""), reason
+
+
+def _first_failure(error: Mapping[str, Any]) -> Any:
+    """What the first shard says; Elasticsearch repeats it as ``caused_by`` for some errors only."""
+    failed = error.get("failed_shards")
+    first = failed[0] if isinstance(failed, list) and failed else None
+    return first.get("reason") if isinstance(first, dict) else None
 
 
 def _innermost(error: elastic_transport.TransportError) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import trustme
 
-from engine.client import Engine
+from engine.client import Engine, refusal
 from engine.connection import Connection
 from engine.errors import (
     EXIT_ENGINE_UNREACHABLE,
@@ -121,6 +121,23 @@ def test_each_status_has_its_error(status: int, kind: type[EngineError], exit_co
     if isinstance(caught.value, RequestRefused):
         assert (caught.value.status, caught.value.error_type) == (status, "a_type")
         assert caught.value.body == body
+
+
+@pytest.mark.parametrize("cause", [{}, {"caused_by": {"reason": "no closing bracket"}}])
+def test_what_the_first_shard_says_is_told(cause: dict[str, Any]) -> None:
+    first = {"type": "query_shard_exception", "reason": "failed to create query", **cause}
+    error = {
+        "root_cause": [first],
+        "type": "search_phase_execution_exception",
+        "reason": "all shards failed",
+        "failed_shards": [{"shard": 0, "index": "a", "reason": first}, {"shard": 1}],
+    }
+    told = str(refusal("POST /a/_search", 400, {"error": error}, where="http://x"))
+    inner = ": no closing bracket" if cause else ""
+    assert told == f"POST /a/_search: 400 all shards failed: failed to create query{inner}"
+    for nothing in ([], "none", [None], [{}]):
+        body = {"error": error | {"failed_shards": nothing}}
+        assert str(refusal("POST /a", 503, body, where="http://x")).endswith("all shards failed")
 
 
 def test_overload_is_retried_before_it_is_an_error() -> None:
