@@ -15,6 +15,7 @@ on, and `--remove bench` removes them.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import random
@@ -251,6 +252,7 @@ def main() -> None:
     sizes = sorted(given.lines)
     engine = Engine(Connection(given.url, request_timeout_seconds=300))
     threads = ThreadPoolExecutor(THREADS)
+    gc.freeze()  # as `httpmon scheduler` does
     try:
         if not given.remove:
             installations = [Installation(engine, f"{name}{lines}", lines, threads) for lines in sizes]

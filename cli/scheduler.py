@@ -12,6 +12,7 @@ def command(
     once: Annotated[bool, typer.Option("--once", help="Execute all that is due, then end.")] = False,
 ) -> None:
     """Execute transforms and watches on an engine that does not run them itself."""
+    import gc
     import signal
 
     from cli.context import loaded_settings, open_engine
@@ -42,6 +43,8 @@ def command(
             received.append(number)
             scheduler.stop()
 
+        # What is loaded stays to the end: full collections, which large answers set off, need not look there.
+        gc.freeze()
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
         if once:

@@ -8,7 +8,7 @@ where it is a whole-number type, a number without a fraction is written as ``1``
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import MAXYEAR, UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -38,25 +38,50 @@ _NANOSECONDS = re.compile(r"(\.\d{3})\d+(?=Z$)")
 _INTERNAL = "_"
 # The fraction that a whole number prints with, at the end of a range's key or before the dash in it.
 _NO_FRACTION = re.compile(r"\.0(?=-|$)")
+Answer = Mapping[str, Any]
+# Reads a value out of a bucket, or out of an aggregation's answer.
+Reader = Callable[[Answer], Any]
 # Marks a field that a native transform leaves out, as distinct from null, which it writes.
 _ABSENT = object()
 
 
-def document_of(body: TransformBody, bucket: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, Any]:
-    """The document of one ``composite`` bucket."""
+def document_maker(body: TransformBody, types: Mapping[str, str]) -> Callable[[Answer], dict[str, Any]]:
+    """What makes the document of a ``composite`` bucket: made once for the buckets of many pages.
+
+    All that is the same for each bucket (names, their parts, types) is looked up while it is made.
+    """
     if body.latest is not None:
-        # The source as it was sent: dates as they were written, nulls where they were.
-        newest: dict[str, Any] = bucket[NEWEST]["hits"]["hits"][0]["_source"]
-        return {name: value for name, value in newest.items() if name[:1] != _INTERNAL}
-    document: dict[str, Any] = {}
-    for group in body.grouping.groups:
-        if group.name[0] != _INTERNAL:
-            value = _group_value(group, bucket["key"][group.name], types.get(group.name), body.settings)
-            _set(document, group.name, value)
-    for name, value in _values(body.grouping.aggregations, bucket, types, ""):
-        if name[0] != _INTERNAL:
-            _set(document, name, value)
+        return _newest_document
+    fields: list[tuple[str, Reader]] = [
+        (group.name, _group_reader(group, types.get(group.name), body.settings))
+        for group in body.grouping.groups
+    ]
+    fields += _readers(body.grouping.aggregations, types, "")
+    placed = [(*_path(name), read) for name, read in fields if name[0] != _INTERNAL]
+
+    def document(bucket: Answer) -> dict[str, Any]:
+        made: dict[str, Any] = {}
+        for path, last, read in placed:
+            value = read(bucket)
+            if value is not _ABSENT:
+                place = made
+                for part in path:
+                    place = place.setdefault(part, {})
+                place[last] = value
+        return made
+
     return document
+
+
+def document_of(body: TransformBody, bucket: Answer, types: Mapping[str, str]) -> dict[str, Any]:
+    """The document of one bucket."""
+    return document_maker(body, types)(bucket)
+
+
+def _newest_document(bucket: Answer) -> dict[str, Any]:
+    # The source as it was sent: dates as they were written, nulls where they were.
+    newest: dict[str, Any] = bucket[NEWEST]["hits"]["hits"][0]["_source"]
+    return {name: value for name, value in newest.items() if name[:1] != _INTERNAL}
 
 
 @lru_cache(maxsize=4096)  # many groups share a bucket
@@ -73,77 +98,116 @@ def iso_milliseconds(milliseconds: float) -> str:
     return f"{years}-{moment:%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
 
 
-def _group_value(group: GroupSource, value: Any, kind: str | None, settings: RunSettings) -> Any:
-    if value is None or isinstance(value, bool | str):
-        return value
-    if kind in DATES:
-        return value if settings.dates_as_epoch_millis else iso_milliseconds(value)
-    if group.kind == "histogram":
-        return _number(float(value), kind)
-    return value
+def _group_reader(group: GroupSource, kind: str | None, settings: RunSettings) -> Reader:
+    name = group.name
+    is_date = kind in DATES and not settings.dates_as_epoch_millis
+    is_number = kind not in DATES and group.kind == "histogram"
+
+    def read(bucket: Answer) -> Any:
+        value = bucket["key"][name]
+        if value is None or isinstance(value, str | bool):
+            return value
+        if is_date:
+            return iso_milliseconds(value)
+        return _number(float(value), kind) if is_number else value
+
+    return read
 
 
-def _values(
-    aggregations: Iterable[Aggregation], bucket: Mapping[str, Any], types: Mapping[str, str], prefix: str
-) -> Iterator[tuple[str, Any]]:
-    for aggregation in aggregations:
-        name = aggregation.name
-        if aggregation.kind == "percentiles" and not bucket["doc_count"]:
-            yield name, {}  # nothing was counted, and so there are no percents either
-        elif aggregation.asked_as in bucket:
-            value = _value(aggregation, bucket[aggregation.asked_as], types, prefix + name)
-            if value is not _ABSENT:
-                yield name, value
+def _readers(
+    aggregations: Iterable[Aggregation], types: Mapping[str, str], prefix: str
+) -> list[tuple[str, Reader]]:
+    """What reads each aggregation's value out of the bucket that they are in."""
+    return [(one.name, _reader(one, types, prefix + one.name)) for one in aggregations]
 
 
-def _value(aggregation: Aggregation, answer: Mapping[str, Any], types: Mapping[str, str], name: str) -> Any:
+def _reader(aggregation: Aggregation, types: Mapping[str, str], name: str) -> Reader:
+    asked_as = aggregation.asked_as
+    value_of = _answer_reader(aggregation, types, name)
+    # Where nothing was counted there are no percents either.
+    empty_without_documents = aggregation.kind == "percentiles"
+
+    def read(bucket: Answer) -> Any:
+        if empty_without_documents and not bucket["doc_count"]:
+            return {}
+        return value_of(bucket[asked_as]) if asked_as in bucket else _ABSENT
+
+    return read
+
+
+def _answer_reader(aggregation: Aggregation, types: Mapping[str, str], name: str) -> Reader:
+    """What makes a value of an aggregation's answer; ``name`` is the field's, from the document's root."""
     match aggregation.kind:
         case kind if kind in SINGLE_VALUES:
-            return _single(answer, types.get(name))
+            return _single_reader(types.get(name))
         case "stats":
-            # Without values only the two that are numbers then.
-            keys = ("count", "min", "max", "avg", "sum")
-            return {
-                key: _number(answer[key], types.get(f"{name}.{key}"))
-                for key in keys
-                if answer[key] is not None
-            }
+            return _statistics_reader(types, name)
         case "percentiles":
-            return _percentiles(answer["values"])
+            return lambda answer: _percentiles(answer["values"])
         case "scripted_metric":
-            return answer.get("value")
+            return lambda answer: answer.get("value")
         case "top_metrics":
-            return _top_metrics(aggregation, answer, types, name)
+            return lambda answer: _top_metrics(aggregation, answer, types, name)
         case "filter" | "missing":
-            return _bucket(aggregation, answer, types, name)
+            return _bucket_reader(aggregation, types, name)
         case "range":
-            return _ranges(aggregation, answer["buckets"])
+            return _ranges_reader(aggregation)
         case "terms" | "rare_terms":
-            return {
-                _term_key(bucket): _bucket(aggregation, bucket, types, f"{name}.{_term_key(bucket)}")
-                for bucket in answer["buckets"]
-            }
-    return _ABSENT
+            return _terms_reader(aggregation, types, name)
+    return lambda _: _ABSENT
 
 
-def _bucket(
-    aggregation: Aggregation, bucket: Mapping[str, Any], types: Mapping[str, str], name: str
-) -> int | dict[str, Any]:
+def _bucket_reader(aggregation: Aggregation, types: Mapping[str, str], name: str) -> Reader:
     """A bucket's number of documents, or what the aggregations inside it say."""
     if not aggregation.inner:
-        return int(bucket["doc_count"])
-    return dict(_values(aggregation.inner, bucket, types, f"{name}."))
+        return lambda bucket: bucket["doc_count"]
+    fields = _readers(aggregation.inner, types, f"{name}.")
+
+    def read(bucket: Answer) -> dict[str, Any]:
+        values = ((name, read(bucket)) for name, read in fields)
+        return {name: value for name, value in values if value is not _ABSENT}
+
+    return read
 
 
-def _single(answer: Mapping[str, Any], kind: str | None) -> Any:
-    value = answer.get("value")
-    if value is None:
-        # A script that had nothing to work on is not in the answer; one that gave no finite number is.
-        return None
-    formatted = answer.get("value_as_string")
-    if formatted is not None and kind not in NUMBERS and formatted != java_double(float(value)):
-        return formatted  # dates in their field's own format, booleans as texts
-    return _number(value, kind)
+def _terms_reader(aggregation: Aggregation, types: Mapping[str, str], name: str) -> Reader:
+    if any(field.startswith(f"{name}.") for field in types):
+        # The types of what is inside depend on the term.
+        return lambda answer: {
+            key: _bucket_reader(aggregation, types, f"{name}.{key}")(bucket)
+            for key, bucket in _keyed(answer["buckets"])
+        }
+    read = _bucket_reader(aggregation, {}, "")
+    return lambda answer: {key: read(bucket) for key, bucket in _keyed(answer["buckets"])}
+
+
+def _keyed(buckets: Iterable[Answer]) -> Iterator[tuple[str, Answer]]:
+    return ((_term_key(bucket), bucket) for bucket in buckets)
+
+
+def _statistics_reader(types: Mapping[str, str], name: str) -> Reader:
+    kinds = {key: types.get(f"{name}.{key}") for key in ("count", "min", "max", "avg", "sum")}
+    # Without values only the two that are numbers then.
+    return lambda answer: {
+        key: _number(answer[key], kind) for key, kind in kinds.items() if answer[key] is not None
+    }
+
+
+def _single_reader(kind: str | None) -> Reader:
+    is_number = kind in NUMBERS
+
+    def read(answer: Answer) -> Any:
+        value = answer.get("value")
+        if value is None:
+            # A script that had nothing to work on is not in the answer; one that gave no finite number is.
+            return None
+        if not is_number:
+            formatted = answer.get("value_as_string")
+            if formatted is not None and formatted != java_double(float(value)):
+                return formatted  # dates in their field's own format, booleans as texts
+        return _number(value, kind)
+
+    return read
 
 
 def _number(value: float, kind: str | None) -> int | float:
@@ -181,13 +245,17 @@ def range_name(key: str) -> str:
     return _NO_FRACTION.sub("", key).replace(".", "_")
 
 
-def _ranges(aggregation: Aggregation, buckets: Any) -> dict[str, int | dict[str, Any]]:
-    # The answer always has a key; the engine's own looks like 1.0-10.5.
-    pairs = buckets.items() if isinstance(buckets, dict) else ((one["key"], one) for one in buckets)
-    if not aggregation.inner:
-        return {range_name(key): bucket["doc_count"] for key, bucket in pairs}
+def _ranges_reader(aggregation: Aggregation) -> Reader:
     # Natively what is inside a range finds no type, so that its numbers are written as 1.0.
-    return {range_name(key): _bucket(aggregation, bucket, {}, "") for key, bucket in pairs}
+    read = _bucket_reader(aggregation, {}, "")
+
+    def ranges(answer: Answer) -> dict[str, Any]:
+        buckets = answer["buckets"]
+        # The answer always has a key; the engine's own looks like 1.0-10.5.
+        pairs = buckets.items() if isinstance(buckets, dict) else ((one["key"], one) for one in buckets)
+        return {range_name(key): read(bucket) for key, bucket in pairs}
+
+    return ranges
 
 
 def _term_key(bucket: Mapping[str, Any]) -> str:
@@ -224,16 +292,7 @@ def _metric_text(value: Any, kind: str | None) -> str:
     return java_scalar(value)
 
 
-def _set(document: dict[str, Any], name: str, value: Any) -> None:
-    """Set a dotted name, making the objects on the way."""
-    path, last = _path(name)
-    place = document
-    for part in path:
-        place = place.setdefault(part, {})
-    place[last] = value
-
-
-@lru_cache(maxsize=1024)  # each document has the same ones
-def _path(name: str) -> tuple[tuple[str, ...], str]:
+def _path(name: str) -> tuple[list[str], str]:
+    """The objects on the way to a dotted name, and its last part."""
     *path, last = name.split(".")
-    return tuple(path), last
+    return path, last

@@ -19,7 +19,7 @@ from provisioning.settings import duration_seconds
 from scheduler.transforms.body import GroupSource, TransformBody
 from scheduler.transforms.control import Control
 from scheduler.transforms.destination import Destination
-from scheduler.transforms.documents import document_of
+from scheduler.transforms.documents import document_maker
 from scheduler.transforms.identifiers import document_id
 from scheduler.transforms.parsing import parse_body
 from scheduler.transforms.pivot import Key
@@ -167,12 +167,12 @@ class _Comparison:
     def compare(self, start: int, end: int) -> tuple[int, list[Difference]]:
         """The number of groups in ``[start, end)``, and how they differ."""
         within = [{"range": {self._bucket.field: {"gte": start, "lt": end, "format": "epoch_millis"}}}]
-        types = self._destination.types()
+        document_of = document_maker(self._body, self._destination.types())
         found = {one.identifier: one for one in self._destination.documents(_DATE, start, end)}
         expected: dict[str, dict[str, Any]] = {}
         for page in self._pages(within):
             for bucket in page.buckets:
-                expected[document_id(bucket["key"])] = document_of(self._body, bucket, types)
+                expected[document_id(bucket["key"])] = document_of(bucket)
         # Asked last: so whatever was summarised since the upper bound was read is among them.
         newer = {
             document_id(bucket["key"])

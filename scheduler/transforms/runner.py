@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import replace
 from typing import Any
@@ -26,7 +26,7 @@ from scheduler.transforms.checkpoint import (
     upper_bound,
 )
 from scheduler.transforms.destination import Destination
-from scheduler.transforms.documents import document_of
+from scheduler.transforms.documents import document_maker
 from scheduler.transforms.pivot import Key, frozen
 from scheduler.transforms.source import Page, Source
 from scheduler.transforms.store import Stored, TransformStore
@@ -57,6 +57,7 @@ class TransformRunner:
         self._saved_at = self._expired_at = 0.0
         self._accepted = False
         self._pages: Iterator[None] | None = None
+        self._document_of: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
         self._stored = self._load()
 
     @property
@@ -212,12 +213,10 @@ class TransformRunner:
         self._hold(_with_page(self.state, buckets))
 
     def _bulk_bodies(self, buckets: Sequence[Mapping[str, Any]], version: int) -> list[bytes]:
-        types = self._destination.types()
-        names = [group.name for group in self.body.grouping.groups]
-        pairs = (
-            ({name: bucket["key"][name] for name in names}, document_of(self.body, bucket, types))
-            for bucket in buckets
-        )
+        if self._document_of is None:
+            self._document_of = document_maker(self.body, self._destination.types())
+        document_of = self._document_of
+        pairs = ((bucket["key"], document_of(bucket)) for bucket in buckets)
         return self._destination.bulk_bodies(pairs, version)
 
     def _expire(self, now: int) -> None:

@@ -27,7 +27,7 @@ _FIRST_WINDOW_BUCKETS = 16
 _NANOSECONDS_END = (2**63 - 1) // 1_000_000
 _WINDOWS_AHEAD = 2
 # Groups a window at most, whatever the page size: so searching, converting and writing overlap.
-_WINDOW_GROUPS = 1000
+_WINDOW_GROUPS = 1500
 
 
 class SourceMissing(SchedulerError):
