@@ -153,6 +153,62 @@ def test_a_number_is_cut_off_where_the_destination_has_whole_ones(value: float, 
     assert (found, type(found)) == (written, int)
 
 
+def test_numbers_inside_terms_have_the_types_that_the_destination_has_for_each_term() -> None:
+    body = body_of(x={"terms": {"field": "f"}, "aggs": {"n": {"max": {"field": "bytes"}}}})
+    buckets = [{"key": key, "doc_count": 1, "n": {"value": 2.0}} for key in ("a", "b")]
+    bucket = {"key": {"key": "/"}, "doc_count": 2, "x": {"buckets": buckets}}
+
+    assert repr(document_of(body, bucket, {"x.a.n": "long"})["x"]) == "{'a': {'n': 2}, 'b': {'n': 2.0}}"
+    assert repr(document_of(body, bucket, {"x": "flat_object"})["x"]) == "{'a': {'n': 2.0}, 'b': {'n': 2.0}}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "written"),
+    [("date", "1970-01-01"), (None, "1970-01-01"), ("long", 3), ("double", 3.0)],
+)
+def test_what_has_a_form_of_its_own_keeps_it_unless_the_destination_has_numbers(
+    kind: str | None, written: Any
+) -> None:
+    bucket = {"key": {"key": "/"}, "doc_count": 1, "x": {"value": 3.0, "value_as_string": "1970-01-01"}}
+    types = {} if kind is None else {"x": kind}
+
+    found = document_of(body_of(x={"max": {"field": "f"}}), bucket, types)["x"]
+
+    assert (found, type(found)) == (written, type(written))
+
+
+def test_what_an_answer_lacks_is_left_out_of_the_document_and_of_its_objects() -> None:
+    inner = {"a": {"max": {"field": "f"}}, "b": {"max": {"field": "f"}}}
+    body = body_of(x={"filter": {"match_all": {}}, "aggs": inner}, y={"max": {"field": "f"}})
+    bucket = {"key": {"key": "/"}, "doc_count": 1, "x": {"doc_count": 1, "b": {"value": None}}}
+
+    assert document_of(body, bucket, {}) == {"key": "/", "x": {"b": None}}
+
+
+def test_stats_have_the_numbers_that_there_are_in_their_types() -> None:
+    answer = {"count": 0, "min": None, "max": None, "avg": None, "sum": 0.0}
+    bucket = {"key": {"key": "/"}, "doc_count": 1, "x": answer}
+    body = body_of(x={"stats": {"field": "f"}})
+
+    assert repr(document_of(body, bucket, {"x.count": "long"})["x"]) == "{'count': 0, 'sum': 0.0}"
+
+
+def test_only_the_keys_of_a_histogram_are_always_numbers_of_the_destination() -> None:
+    groups = {"h": {"histogram": {"field": "f", "interval": 5}}, "t": {"terms": {"field": "g"}}}
+    bucket = {"key": {"h": 5.0, "t": 5}, "doc_count": 1, "n": {"value": 1}}
+
+    assert repr(document_of(body_of(groups), bucket, {"h": "long"})) == "{'h': 5, 't': 5, 'n': 1.0}"
+    assert repr(document_of(body_of(groups), bucket, {"t": "double"})) == "{'h': 5.0, 't': 5, 'n': 1.0}"
+
+
+def test_dates_are_numbers_where_the_settings_say_so() -> None:
+    groups = {"day": {"date_histogram": {"field": "@timestamp", "fixed_interval": "1d"}}}
+    bucket = {"key": {"day": 86_400_000}, "doc_count": 1, "n": {"value": 1}}
+    body = body_of(groups, settings={"dates_as_epoch_millis": True})
+
+    assert document_of(body, bucket, {"day": "date"})["day"] == 86_400_000
+
+
 def test_percentiles_of_no_document_have_no_percents() -> None:
     inner = {"filter": {"match_all": {}}, "aggs": {"p": {"percentiles": {"field": "f"}}}}
     answer = {"p": {"values": {"50.0": None}}}
