@@ -9,7 +9,7 @@ HOST = /[\w.-]+|\[[\h:.]+\]/
 QUOTED = /(?:[^"\\]|\\.)*/
 LINE = /\A(?:(?<vhost>(?:#{HOST})(?::\d+)?)\ )?
           (?<address>[\w.:%-]+)\ -\ (?<user>[^\s",:<>()\[\]]+)\ \[(?<time>[^\]]+)\]\ "(?<request>#{QUOTED})"
-          \ (?<status>\d{3}|-)\ (?<size>\d{1,18}|-)
+          \ (?<status>\d{3}|-)\ (?<size>\d{1,14}|-)
           (?:\ "(?<referrer>#{QUOTED})"\ "(?<agent>#{QUOTED})"
              (?:\ "(?<forwarded>[\h.:,\ ]*|-)")?(?:\ (?<seconds>\d+\.\d{3})(?:\ (?<upstream>\d+\.\d{3}|-))?)?)?\z/x
 TIME = %r{\A(?<day>\d\d)/(?<month>[A-Z][a-z]{2})/(?<year>\d{4}):(?<hour>\d\d):(?<minute>\d\d):(?<second>\d\d)

@@ -33,6 +33,7 @@ from tests.node.summaries import (
 pytestmark = pytest.mark.node
 
 BUCKET = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+MAXIMUM_SIZE = 10**14 - 1  # of a response, as the pipeline takes it
 
 
 def new_service(engine: Engine, settings: Settings) -> TransformService:
@@ -125,6 +126,15 @@ def test_a_late_line_counts_in_its_bucket(engine: Engine, installed: Settings) -
         ("2026-03-01T12:00:00.000Z", "/b", 1),
         ("2026-03-01T12:00:10.000Z", "/a", 1),
     ]
+
+
+def test_sizes_that_no_response_has_end_no_transform(engine: Engine, installed: Settings) -> None:
+    """A sum that is no ``long`` has the engine refuse the summary, and from then on there is none."""
+    sizes = [5, *[MAXIMUM_SIZE] * 3, MAXIMUM_SIZE + 1, 2**63 - 1]
+    send_lines(engine, installed, [log_line(BUCKET, "/big", size=size) for size in sizes])
+    settle(engine, new_service(engine, installed))
+    for alias in (installed.names.sections, installed.names.traffic):
+        assert totals(summaries(engine, alias)) == {"documents": 1, "hits": 4, "bytes": 5 + 3 * MAXIMUM_SIZE}
 
 
 def test_documents_that_become_visible_long_after_their_stamp_are_counted(
