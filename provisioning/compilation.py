@@ -33,7 +33,7 @@ _TEXT = r"""('(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*")"""
 # Or marks with a space on either side. Not "+" and "-": two of them are another mark.
 _TEXT_OR_MARK = re.compile(_TEXT + r"| ?([=!<>&|?:{}(),;]+) ?")
 # A character that is compared: its code is the same, and shorter.
-_COMPARED = re.compile(r"(?<=[=<>] )\(char\) '(?:\\)?(.)'")
+_COMPARED = re.compile(r"(?<=[=<>] )\(char\) '(?:\\(?=[\\']))?(.)'")
 # A function of the script's own, where it is declared.
 _DECLARED = re.compile(r"^\w+ (\w+)\(.*\{$", re.MULTILINE)
 _DIGEST_BYTES = hashlib.sha256().digest_size
