@@ -49,6 +49,14 @@ class Desk:
             [*(patterns or (str(self.log),))], registry, options or FollowOptions(), self.said.append
         )
 
+    def begin(self, pattern: str = "access.log", **options: int) -> tuple[Registry, Follower]:
+        """Three lines that are there and have been read."""
+        self.write(3)
+        registry = self.registry()
+        follower = self.follower(registry, str(self.log.with_name(pattern)), options=FollowOptions(**options))
+        self.read_all(registry, follower)
+        return registry, follower
+
     def look(self, follower: Follower) -> None:
         """Look at the paths now, be it time or not."""
         follower._next_scan = follower._wanted._next_glob = 0.0
@@ -87,10 +95,7 @@ def rotate(desk: Desk) -> None:
 
 def test_rotations_nobody_saw_are_known_before_anything_newer_is(desk: Desk) -> None:
     """A newer file in the registry says of what is older and not there that it was none of ours."""
-    desk.write(3)
-    registry = desk.registry()
-    follower = desk.follower(registry)
-    desk.read_all(registry, follower)
+    registry, follower = desk.begin()
     follower.close()
     registry.close()
     for _ in range(3):
@@ -135,10 +140,7 @@ def test_a_log_that_was_filled_copied_and_emptied_between_two_looks(desk: Desk, 
 
 def test_a_file_that_is_written_late_hides_none_that_came_after_it(desk: Desk) -> None:
     """Lines still come into a renamed log after its successor has been renamed as well, and nobody looks."""
-    desk.write(3)
-    registry = desk.registry()
-    follower = desk.follower(registry)
-    desk.read_all(registry, follower)
+    registry, follower = desk.begin()
     rotate(desk)
     desk.write(4)
     rotate(desk)
@@ -343,10 +345,7 @@ def test_a_copy_that_holds_a_rest_is_read_once_though_a_glob_names_it(desk: Desk
 
 
 def test_what_was_forgotten_is_not_read_again(desk: Desk) -> None:
-    desk.write(3)
-    registry = desk.registry()
-    follower = desk.follower(registry)
-    desk.read_all(registry, follower)
+    registry, follower = desk.begin()
     desk.log.rename(desk.log.with_name("access.log.1"))
     desk.write(1)
     desk.read_all(registry, follower)
@@ -414,10 +413,7 @@ def test_a_folder_is_no_log(desk: Desk) -> None:
 
 def test_a_copy_that_is_seen_before_anything_is_in_it(desk: Desk) -> None:
     """A glob names the copy, too: as an empty file it could be a log of its own."""
-    desk.write(3)
-    registry = desk.registry()
-    follower = desk.follower(registry, f"{desk.log}*")
-    desk.read_all(registry, follower)
+    registry, follower = desk.begin("access.log*")
     copy = desk.log.with_name("access.log.1")
     copy.touch()
     desk.look(follower)
@@ -435,10 +431,7 @@ def test_a_copy_that_is_seen_before_anything_is_in_it(desk: Desk) -> None:
 @pytest.mark.parametrize("grown_again", [False, True])
 def test_what_is_written_just_before_a_log_is_emptied(desk: Desk, grown_again: bool) -> None:
     """After the copying, and not looked at before the emptying: it is in neither file."""
-    desk.write(3)
-    registry = desk.registry()
-    follower = desk.follower(registry)
-    desk.read_all(registry, follower)
+    registry, follower = desk.begin()
     shutil.copyfile(desk.log, desk.log.with_name("access.log.1"))
     desk.write(2)
     os.truncate(desk.log, 0)
@@ -449,10 +442,7 @@ def test_what_is_written_just_before_a_log_is_emptied(desk: Desk, grown_again: b
 
 def test_nothing_of_what_a_log_was_filled_with_anew_is_taken_for_held(desk: Desk) -> None:
     """Emptied and grown beyond the position between a look and the holding of the page."""
-    desk.write(3)
-    registry = desk.registry()
-    follower = desk.follower(registry)
-    desk.read_all(registry, follower)
+    registry, follower = desk.begin()
     os.truncate(desk.log, 0)
     desk.write(20)
     (tail,) = follower.tails
@@ -466,10 +456,7 @@ def test_nothing_of_what_a_log_was_filled_with_anew_is_taken_for_held(desk: Desk
 def test_a_copy_that_is_filled_just_after_it_was_compared(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk.write(3)
-    registry = desk.registry()
-    follower = desk.follower(registry, f"{desk.log}*")
-    desk.read_all(registry, follower)
+    registry, follower = desk.begin("access.log*")
     copy = desk.log.with_name("access.log.1")
     copy.touch()
 
@@ -490,10 +477,7 @@ def test_a_copy_that_is_filled_just_after_it_was_compared(
 def test_a_log_that_is_emptied_while_its_copy_is_compared(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk.write(3)
-    registry = desk.registry()
-    follower = desk.follower(registry, f"{desk.log}*")
-    desk.read_all(registry, follower)
+    registry, follower = desk.begin("access.log*")
     shutil.copyfile(desk.log, desk.log.with_name("access.log.1"))
 
     def emptied_first(*given: Any) -> bool:
@@ -511,10 +495,7 @@ def test_a_log_that_is_emptied_while_its_copy_is_compared(
 
 def test_a_copy_is_known_while_what_was_read_last_is_still_handed_out(desk: Desk) -> None:
     """The engine takes a block slowly; meanwhile the log is copied and emptied, and looked at."""
-    desk.write(3)
-    registry = desk.registry()
-    follower = desk.follower(registry, f"{desk.log}*", options=FollowOptions(max_line_bytes=20))
-    desk.read_all(registry, follower)
+    registry, follower = desk.begin("access.log*", max_line_bytes=20)
     with desk.log.open("a") as file:
         file.write("another line\n" + "x" * 100 + "\nthe last line\n")
     desk.written += ["another line", "x" * 20, "the last line"]
