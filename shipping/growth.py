@@ -16,18 +16,22 @@ _SHORTEST_SECONDS = 0.0001
 
 
 class Growth:
-    """The average growth of one file, of which that long ago counts less."""
+    """The average growth of one file, of which that long ago counts less.
+
+    Attributes:
+        grew_at: when it last grew, in seconds; at first when it was begun.
+    """
 
     def __init__(self, now: float) -> None:
         """Begin at a time in seconds, on any clock."""
         self._bytes_per_second = 0.0
-        self._grew_at = now
+        self.grew_at = now
 
     def grew(self, length: int, now: float) -> None:
         """Take what came since it last grew, in bytes."""
-        seconds = now - self._grew_at + _AVERAGED_SECONDS
+        seconds = now - self.grew_at + _AVERAGED_SECONDS
         self._bytes_per_second = (self._bytes_per_second * _AVERAGED_SECONDS + length) / seconds
-        self._grew_at = now
+        self.grew_at = now
 
     def next_page_seconds(self, position: int, now: float) -> float:
         """How long to wait, so that half of what is left of the page may have been written by then.
@@ -36,7 +40,7 @@ class Growth:
         taken away by whoever empties the log, is lost. Waiting for halves, the look after the last line of a
         page comes early, at a dozen looks a page.
         """
-        silence = now - self._grew_at
+        silence = now - self.grew_at
         rate = self._bytes_per_second * _AVERAGED_SECONDS / (silence + _AVERAGED_SECONDS)
         if not rate:
             return math.inf

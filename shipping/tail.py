@@ -29,7 +29,6 @@ class Tail:
         path: what its lines are said to come from: the name under which the file was first seen.
         attached: the file is still where it is looked for.
         left_at: when it was no longer there, on the monotonic clock.
-        grew_at: when it last grew, on the monotonic clock.
         growth: how fast it grows.
         damaged: it cannot be read any further.
         closed: it was let go of.
@@ -44,8 +43,8 @@ class Tail:
         self.path = path
         self.source = source
         self.attached = True
-        self.grew_at = self.left_at = time.monotonic()
-        self.growth = Growth(self.grew_at)
+        self.left_at = time.monotonic()
+        self.growth = Growth(self.left_at)
         self.damaged = self.closed = False
         self.at_end = False
         # Size and time of the last writing when it was found to hold nothing more.
@@ -73,6 +72,11 @@ class Tail:
     def file(self) -> tuple[int, int]:
         """Device and inode."""
         return self.source.device, self.source.inode
+
+    @property
+    def grew_at(self) -> float:
+        """When it last grew, on the monotonic clock; at first when it was opened."""
+        return self.growth.grew_at
 
     @property
     def is_pipe(self) -> bool:
@@ -148,8 +152,7 @@ class Tail:
         if data:
             if isinstance(self.source, PlainFile):
                 self._before = data[-TAIL_BYTES:]
-            self.grew_at = time.monotonic()
-            self.growth.grew(len(data), self.grew_at)
+            self.growth.grew(len(data), time.monotonic())
             self.at_end = False
         else:
             self.at_end = not self.is_pipe or self._pipe_ended()
