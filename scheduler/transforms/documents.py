@@ -73,11 +73,6 @@ def document_maker(body: TransformBody, types: Mapping[str, str]) -> Callable[[A
     return document
 
 
-def document_of(body: TransformBody, bucket: Answer, types: Mapping[str, str]) -> dict[str, Any]:
-    """The document of one bucket."""
-    return document_maker(body, types)(bucket)
-
-
 def _newest_document(bucket: Answer) -> dict[str, Any]:
     # The source as it was sent: dates as they were written, nulls where they were.
     newest: dict[str, Any] = bucket[NEWEST]["hits"]["hits"][0]["_source"]

@@ -10,7 +10,7 @@ from engine.errors import SchedulerError
 from scheduler.transforms.acceptance import require_accepted
 from scheduler.transforms.body import TransformBody
 from scheduler.transforms.deduction import deduced_types
-from scheduler.transforms.documents import document_of
+from scheduler.transforms.documents import document_maker
 from scheduler.transforms.source import Source
 
 # As many rows as Elasticsearch's preview shows.
@@ -33,7 +33,7 @@ def preview(engine: Engine, body: TransformBody) -> Preview:
     if body.latest is None and body.settings.deduce_mappings:
         types = deduced_types(body.grouping, source.types())
     page = source.page(size=_ROWS)
-    documents = [document_of(body, bucket, types) for bucket in page.buckets]
+    documents = [*map(document_maker(body, types), page.buckets)]
     if body.pipeline is not None and documents:
         documents = _through_pipeline(engine, body, body.pipeline, documents)
     return Preview(documents, types)

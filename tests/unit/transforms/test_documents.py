@@ -9,7 +9,7 @@ import pytest
 
 from scheduler.transforms.body import TransformBody
 from scheduler.transforms.deduction import deduced_types
-from scheduler.transforms.documents import document_of, iso_milliseconds
+from scheduler.transforms.documents import document_maker, iso_milliseconds
 from scheduler.transforms.parsing import parse_body
 from scheduler.transforms.pivot import groups_search, ordered_sources
 
@@ -23,6 +23,11 @@ def body_of(
     }
     content = {"source": {"index": "raw"}, "dest": {"index": "summary"}, "pivot": pivot}
     return parse_body("example", content | ({"settings": settings} if settings else {}))
+
+
+def document_of(body: TransformBody, bucket: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, Any]:
+    """The document of one bucket."""
+    return document_maker(body, types)(bucket)
 
 
 def value_of(aggregation: dict[str, Any], answer: Any) -> Any:
