@@ -27,7 +27,7 @@ from engine.capabilities import (
     features_of_licence,
     flavour_and_version,
 )
-from engine.connection import Connection
+from engine.connection import Connection, tls_failure
 from engine.errors import (
     Conflict,
     EngineError,
@@ -281,10 +281,8 @@ class Engine(AbstractContextManager["Engine"]):
         if isinstance(error, elastic_transport.ConnectionTimeout):
             cause = f"no answer within {self._connection.request_timeout_seconds:g} s"
         elif isinstance(error, elastic_transport.TlsError):
-            said = _innermost(error)
-            plain = "wrong version number" in said.lower()
-            way = "is it http instead of https?" if plain else "engine.ca_file names a private authority"
-            return EngineUntrusted(f"cannot reach the engine at {self.url}: TLS failed: {said} ({way})")
+            cause = tls_failure(_innermost(error), "engine.ca_file")
+            return EngineUntrusted(f"cannot reach the engine at {self.url}: {cause}")
         else:
             cause = _innermost(error)
         return EngineUnreachable(f"cannot reach the engine at {self.url}: {cause}")

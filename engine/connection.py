@@ -32,3 +32,10 @@ class Connection:
     max_retries: int = 3
     connections: int = 10
     compress: bool = False
+
+
+def tls_failure(said: str, ca_file: str) -> str:
+    """What TLS said went wrong, with the way out; ``ca_file`` is the setting that names an authority."""
+    plain = "wrong version number" in said.lower()
+    way = "is it http instead of https?" if plain else f"{ca_file} names a private authority"
+    return f"TLS failed: {said} ({way})"

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import elastic_transport
 from elastic_transport.client_utils import basic_auth_to_header, url_to_node_config
 
-from engine.connection import Connection
+from engine.connection import Connection, tls_failure
 from engine.errors import Conflict, EngineError, EngineUnreachable, NotFound, NotPermitted, RequestRefused
 
 _UNAVAILABLE = (429, 502, 503, 504)
@@ -155,9 +155,7 @@ class Kibana:
         innermost = [cause for cause in error.errors if isinstance(cause, Exception)]
         text = str(innermost[-1] if innermost else error.message)
         if isinstance(error, elastic_transport.TlsError):
-            plain = "wrong version number" in text.lower()
-            way = "is it http instead of https?" if plain else "kibana.ca_file names a private authority"
-            return f"TLS failed: {text} ({way})"
+            return tls_failure(text, "kibana.ca_file")
         return text.rpartition(": ")[2]
 
     def _refused(self, what: str, status: int, parsed: Any) -> EngineError:
