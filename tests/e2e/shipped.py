@@ -70,4 +70,11 @@ class Shipping:
     def await_all(self) -> None:
         """Wait until as many documents are there as lines were written; each line must be there once."""
         self.await_count(len(self.written))
-        assert self.arrived() == Counter(self.written)
+        arrived, written = self.arrived(), Counter(self.written)
+        missing, too_often = written - arrived, arrived - written
+        assert not missing, f"{missing.total()} lines are missing: {_some(missing)}"
+        assert not too_often, f"{too_often.total()} documents are too many: {_some(too_often)}"
+
+
+def _some(lines: Counter[str]) -> list[str]:
+    return [*lines][:3]
