@@ -72,6 +72,7 @@ class PlainFile:
         status = os.fstat(self._descriptor)
         self.device, self.inode = status.st_dev, status.st_ino
         self._held: HeldPage | None = None
+        self._unconfirmed: HeldPage | None = None
 
     @property
     def size(self) -> int:  # noqa: D102 - as in Source
@@ -89,10 +90,21 @@ class PlainFile:
         return os.pread(self._descriptor, length, offset)
 
     def hold_page(self, position: int) -> None:
-        """Keep what will be written right after ``position``, even if the file is emptied then."""
+        """Keep what will be written right after ``position``, even if the file is emptied then.
+
+        It is kept from ``confirm_held`` on: the page may be one of what the file was filled with anew, which
+        only a look at its beginning tells, afterwards.
+        """
         if self._held is None or not self._held.holds(position):
-            self._let_go()
-            self._held = hold_page(self._descriptor, position)
+            self._let_go_of_unconfirmed()
+            self._unconfirmed = hold_page(self._descriptor, position)
+
+    def confirm_held(self) -> None:
+        """The file was not emptied before its page was held."""
+        if self._unconfirmed is not None:
+            if self._held is not None:
+                self._held.close()
+            self._held, self._unconfirmed = self._unconfirmed, None
 
     def take_held(self, position: int, before: bytes) -> bytes:
         """What came after ``position`` before the file was emptied, as far as it was held; only once.
@@ -105,9 +117,15 @@ class PlainFile:
         return content
 
     def _let_go(self) -> None:
+        self._let_go_of_unconfirmed()
         if self._held is not None:
             self._held.close()
             self._held = None
+
+    def _let_go_of_unconfirmed(self) -> None:
+        if self._unconfirmed is not None:
+            self._unconfirmed.close()
+            self._unconfirmed = None
 
     def close(self) -> None:  # noqa: D102
         self._let_go()

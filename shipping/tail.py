@@ -144,11 +144,13 @@ class Tail:
             data = data[len(before) :]
         # Emptied just before or just after the bytes were read? They are of the old content unless the new
         # one has grown beyond the position already.
-        changed = isinstance(self.source, PlainFile) and not self._head_is_unchanged()
-        if changed and (not data or (self.source.size or 0) >= position):
-            raise Truncated
-        if isinstance(self.source, PlainFile) and len(data) < length:
-            self.source.hold_page(position + len(data))
+        if isinstance(self.source, PlainFile):
+            if len(data) < length:
+                self.source.hold_page(position + len(data))
+            if self._head_is_unchanged():
+                self.source.confirm_held()
+            elif not data or self.source.size >= position:
+                raise Truncated
         if data:
             if isinstance(self.source, PlainFile):
                 self._before = data[-TAIL_BYTES:]
@@ -158,7 +160,7 @@ class Tail:
             self.at_end = not self.is_pipe or self._pipe_ended()
             self._at_end_at = state
         blocks = self._framed(self.framer.feed(data) if data else [])
-        self._remember_growth(registry, len(data))
+        self._remember_growth(registry, position, data)
         return blocks
 
     def read_held(self) -> list[Block]:
@@ -266,16 +268,22 @@ class Tail:
 
     def _head_is_unchanged(self) -> bool:
         if not self._head and self._entry is not None:
-            self._head = self.source.read_at(0, self._entry.head.length)
-            return self._entry.head.matches(self._head)
+            head = self.source.read_at(0, self._entry.head.length)
+            if not self._entry.head.matches(head):
+                return False
+            self._head = head
         return self.source.read_at(0, len(self._head)) == self._head
 
-    def _remember_growth(self, registry: Registry, grown: int) -> None:
-        """Keep the fingerprint of the beginning as long as it may be, and the time of the last writing."""
-        if self._entry is None or self.is_pipe or not grown:
+    def _remember_growth(self, registry: Registry, position: int, data: bytes) -> None:
+        """Keep the fingerprint of the beginning as long as it may be, and the time of the last writing.
+
+        The beginning is taken from what was read: what the file begins with by now may be another log.
+        """
+        if self._entry is None or self.is_pipe or not data:
             return
-        if self._entry.head.length < HEAD_BYTES and isinstance(self.source, PlainFile):
-            self._head = self.source.read_at(0, HEAD_BYTES)
+        growing = len(self._head) < HEAD_BYTES and position <= len(self._head)
+        if growing and isinstance(self.source, PlainFile):
+            self._head = (self._head[:position] + data)[:HEAD_BYTES]
             self._entry = replace(self._entry, head=fingerprint(self._head))
         self._entry = replace(self._entry, modified=self.source.modified)
         registry.put(self._entry)

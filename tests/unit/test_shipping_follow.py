@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
+import mmap
 import os
 import shutil
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +42,13 @@ class Desk:
         lines = [f"line {len(self.written) + number}" for number in range(count)]
         self.written += lines
         with self.log.with_name(name).open("a") as file:
+            file.writelines(f"{line}\n" for line in lines)
+
+    def write_fixed(self, length: int, count: int) -> None:
+        """Lines that are all different, each of so many bytes."""
+        lines = [f"line {len(self.written) + number} ".ljust(length - 1, ".") for number in range(count)]
+        self.written += lines
+        with self.log.open("a") as file:
             file.writelines(f"{line}\n" for line in lines)
 
     def registry(self) -> Registry:
@@ -440,17 +450,69 @@ def test_what_is_written_just_before_a_log_is_emptied(desk: Desk, grown_again: b
     assert sorted(desk.read) == sorted(desk.written)
 
 
-def test_nothing_of_what_a_log_was_filled_with_anew_is_taken_for_held(desk: Desk) -> None:
-    """Emptied and grown beyond the position between a look and the holding of the page."""
+def rotations_in_steps(desk: Desk, monkeypatch: pytest.MonkeyPatch, step: int, filled: int) -> list[int]:
+    """Let the log be copied, emptied and filled anew just before a step of its reading; says when it was."""
+    done: list[int] = []
+    steps = itertools.count()
+
+    def stepping(call: Callable[..., Any]) -> Callable[..., Any]:
+        def stepped(source: PlainFile, *given: Any) -> Any:
+            if source.path == str(desk.log) and next(steps) == step:
+                shutil.copyfile(desk.log, desk.log.with_name("access.log.1"))
+                os.truncate(desk.log, 0)
+                desk.write(filled)
+                done.append(step)
+            return call(source, *given)
+
+        return stepped
+
+    for name in ("read_at", "hold_page", "confirm_held"):
+        monkeypatch.setattr(PlainFile, name, stepping(getattr(PlainFile, name)))
+    return done
+
+
+@pytest.mark.parametrize("filled", [1, 5, 40])
+@pytest.mark.parametrize("step", range(12))
+def test_a_log_that_is_rotated_in_the_middle_of_a_look(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, step: int, filled: int
+) -> None:
     registry, follower = desk.begin()
-    os.truncate(desk.log, 0)
-    desk.write(20)
+    desk.write(10)
+    done = rotations_in_steps(desk, monkeypatch, step, filled)
+    desk.read_all(registry, follower)
+    desk.write(3)
+    desk.read_all(registry, follower)
+    assert done == [step]
+    assert sorted(desk.read) == sorted(desk.written)
+
+
+def test_nothing_of_what_a_log_was_filled_with_anew_is_taken_for_held(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of lines as long as the earlier ones; just before the position, a page holds too little to tell."""
+    desk.write_fixed(64, mmap.PAGESIZE // 64)
+    registry = desk.registry()
+    follower = desk.follower(registry)
+    desk.read_all(registry, follower)
     (tail,) = follower.tails
     assert isinstance(tail.source, PlainFile)
-    tail.source.take_held(0, b"")
-    tail.source.hold_page(tail.framer.position)
+    with desk.log.open("a") as file:
+        file.write("x\n")
+    hold = PlainFile.hold_page
+
+    def hold_of_another(source: PlainFile, position: int) -> None:
+        monkeypatch.undo()
+        shutil.copyfile(desk.log, desk.log.with_name("access.log.1"))
+        os.truncate(desk.log, 0)
+        desk.write_fixed(64, mmap.PAGESIZE // 64)
+        with desk.log.open("a") as file:
+            file.write("x\n")
+        desk.write(2)
+        hold(source, position)
+
+    monkeypatch.setattr(PlainFile, "hold_page", hold_of_another)
     desk.read_all(registry, follower)
-    assert sorted(desk.read) == sorted(desk.written)
+    assert sorted(desk.read) == sorted([*desk.written, "x", "x"])
 
 
 def test_a_copy_that_is_filled_just_after_it_was_compared(
