@@ -69,8 +69,7 @@ def recognise(
     for tail in tails:
         if tail.file == (source.device, source.inode):
             return _COPY  # that very file, of which the rest is being read
-        related = may_hold_the_same(source.path, tail.path) and tail.begins_like(content)
-        if related and _is_copy_of(tail, source, content):
+        if may_hold_the_same(source.path, tail.path) and _is_copy_of(tail, source, content):
             return _COPY
     compared = {tail.key for tail in tails if isinstance(tail.source, PlainFile)}
     unpacked = {tail.key for tail in tails} - compared
@@ -93,15 +92,15 @@ def recognise(
 
 def _is_copy_of(tail: Tail, source: Source, content: bytes) -> bool:
     """Whether a file begins as an open one does, as far as it goes."""
-    original = tail.source
-    if tail.key is None or not isinstance(original, PlainFile):
+    if not isinstance(tail.source, PlainFile):
         return False
-    if not tail.was_emptied():
-        if _begin_alike(source, original, content):
-            return True
-        if not tail.was_emptied():
-            return False
-    # It was just now, perhaps while the two were compared, and nobody has noticed yet. The copy is looked at
+    # With what the open one holds now. That may be another log than the one that was read of it:
+    # it will be read there.
+    if _begin_alike(source, tail.source, content):
+        return True
+    if not tail.begins_like(content) or not tail.was_emptied():
+        return False
+    # It was emptied, perhaps while the two were compared, and nobody has noticed yet. The copy is looked at
     # again.
     reached = tail.reached()
     return reached is not None and same_content(reached, source.size, source.read_at) != "other"

@@ -555,6 +555,29 @@ def test_a_log_that_is_emptied_while_its_copy_is_compared(
     assert sorted(desk.read) == sorted(desk.written)
 
 
+@pytest.mark.parametrize("pattern", ["access.log", "access.log*"])
+@pytest.mark.parametrize("known", [False, True])
+def test_a_copy_of_what_nobody_has_noticed_yet(desk: Desk, pattern: str, known: bool) -> None:
+    """The log was emptied and filled anew, beyond what was read of it, and copied, all between two looks."""
+    if known:
+        registry, follower = desk.begin(pattern)
+        shutil.copyfile(desk.log, desk.log.with_name("access.log.2"))
+        os.truncate(desk.log, 0)
+    else:
+        desk.log.touch()
+        registry = desk.registry()
+        follower = desk.follower(registry, str(desk.log.with_name(pattern)))
+        desk.read_all(registry, follower)
+    desk.write(20)
+    shutil.copyfile(desk.log, desk.log.with_name("access.log.1"))
+    desk.look(follower)
+    desk.read_all(registry, follower)
+    os.truncate(desk.log, 0)
+    desk.write(2)
+    desk.read_all(registry, follower)
+    assert sorted(desk.read) == sorted(desk.written)
+
+
 def test_a_copy_is_known_while_what_was_read_last_is_still_handed_out(desk: Desk) -> None:
     """The engine takes a block slowly; meanwhile the log is copied and emptied, and looked at."""
     registry, follower = desk.begin("access.log*", max_line_bytes=20)
