@@ -154,13 +154,13 @@ def may_hold_the_same(candidate: str, path: str) -> bool:
 
     That may have been a rotated file itself, where a glob names these, too.
     """
-    names = _names_before(candidate)
-    return path in names or not names.isdisjoint(_names_before(path))
+    names = logs_before(candidate)
+    return path in names or not names.isdisjoint(logs_before(path))
 
 
 @lru_cache(maxsize=4096)
-def _names_before(path: str) -> frozenset[str]:
-    """What a file may have been called before it was rotated and packed, if its name says that it was."""
+def logs_before(path: str) -> frozenset[str]:
+    """What a file may have been called before it was rotated or packed, if its name says that it was."""
     plain, suffix = os.path.splitext(path)  # noqa: PTH122
     if suffix not in COMPRESSED_SUFFIXES:
         plain = path

@@ -6,6 +6,7 @@ which all files of a log begin with, it says nothing.
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -104,6 +105,20 @@ def _is_copy_of(tail: Tail, source: Source, content: bytes) -> bool:
     # again.
     reached = tail.reached()
     return reached is not None and same_content(reached, source.size, source.read_at) != "other"
+
+
+def begins_like_log(source: Source, path: str) -> bool:
+    """Whether a file holds what a log begins with that is at a path by now, open or not."""
+    if not os.path.isfile(path):  # noqa: PTH113 - to open a FIFO is to wait
+        return False
+    try:
+        log = PlainFile(path)
+    except OSError:
+        return False
+    try:
+        return _begin_alike(source, log, _beginning_of(source))
+    finally:
+        log.close()
 
 
 def _begin_alike(source: Source, original: PlainFile, content: bytes) -> bool:

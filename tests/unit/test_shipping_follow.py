@@ -578,6 +578,32 @@ def test_a_copy_of_what_nobody_has_noticed_yet(desk: Desk, pattern: str, known: 
     assert sorted(desk.read) == sorted(desk.written)
 
 
+@pytest.mark.parametrize("pattern", ["access.log", "access.log*"])
+def test_a_copy_of_a_log_that_was_made_while_the_paths_were_looked_at(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, pattern: str
+) -> None:
+    """The log was renamed after the look at its path, and the one that came after it copied."""
+    registry, follower = desk.begin(pattern)
+    searches = follower._rotated.searches
+
+    def rotated_first(now: float, *, only_once: bool) -> Any:
+        if not desk.log.with_name("access.log.2").exists():
+            desk.log.rename(desk.log.with_name("access.log.2"))
+            desk.write(5)
+            shutil.copyfile(desk.log, desk.log.with_name("access.log.1"))
+            if pattern != "access.log":
+                follower._look_at(str(desk.log.with_name("access.log.1")), {})
+        return searches(now, only_once=only_once)
+
+    follower._rotated.begin(str(desk.log), time.monotonic())
+    monkeypatch.setattr(follower._rotated, "searches", rotated_first)
+    desk.read_all(registry, follower)
+    os.truncate(desk.log, 0)
+    desk.write(2)
+    desk.read_all(registry, follower)
+    assert sorted(desk.read) == sorted(desk.written)
+
+
 def test_a_copy_is_known_while_what_was_read_last_is_still_handed_out(desk: Desk) -> None:
     """The engine takes a block slowly; meanwhile the log is copied and emptied, and looked at."""
     registry, follower = desk.begin("access.log*", max_line_bytes=20)
