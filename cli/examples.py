@@ -69,7 +69,11 @@ EXAMPLES = {
         "watch backtest high_traffic --from 2026-03-01 --to 2026-03-02 --set threshold=20",
     ),
     "watch validate": ("watch validate my-watch.json",),
-    "reconcile": ("reconcile --from 24h", "reconcile --from 2026-03-01 --to 2026-03-02 --repair"),
+    "reconcile": (
+        "reconcile --from 24h",
+        "reconcile --from 60d --format json",
+        "reconcile --from 2026-03-01 --to 2026-03-02 --repair",
+    ),
     "config show": ("config show", "config show --format json"),
 }
 

@@ -26,7 +26,8 @@ def command(
 ) -> None:
     """Compare the summaries with what they were made of, print every difference, and repair on demand.
 
-    Exit code 6 if there are differences that were not repaired.
+    Exit code 6 if there are differences that were not repaired, or a transform that cannot be compared as it
+    cannot run.
     """
     import json
     from dataclasses import asdict
@@ -38,9 +39,11 @@ def command(
     from provisioning.executors import choose_executors
     from provisioning.retention import retention_for
     from reading.buckets import span_of_time
+    from reading.printable import printable
     from reading.tables import table_text
+    from scheduler.transforms.audit import notes, record, summary_line
     from scheduler.transforms.control import control_of
-    from scheduler.transforms.reconcile import reconcile, record, summary_line
+    from scheduler.transforms.reconcile import reconcile
 
     require_format(format)
     first, last = span_of_time(start, end, start, None, datetime.now(UTC))
@@ -59,5 +62,5 @@ def command(
             rows = [tuple(asdict(one).values()) for one in audit.differences]
             headers = ("transform", "group", "field", "source", "summary")
             typer.echo(table_text(rows, headers, width=output_width(), flexible=(1, 0)))
-        typer.echo(summary_line(audit))
-    raise typer.Exit(EXIT_DEGRADED if audit.differing and not repair else 0)
+        typer.echo("\n".join(map(printable, [*notes(audit), summary_line(audit)])))
+    raise typer.Exit(EXIT_DEGRADED if audit.left else 0)

@@ -29,8 +29,8 @@ from reading.installation import (
 from reading.shippers import ShipperState, shape_shippers, shippers_search
 from reading.tick import Question, Tick
 from scheduler.leadership import read_lease, read_standbys
+from scheduler.transforms.audit import AUDIT_ID
 from scheduler.transforms.control import control_of
-from scheduler.transforms.reconcile import AUDIT_ID
 from scheduler.watches.definition import parse_watch
 from scheduler.watches.fields import WatchInvalid
 from scheduler.watches.store import WatchStore

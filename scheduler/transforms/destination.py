@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from engine.client import Engine
@@ -52,12 +52,17 @@ class Destination:
         self._source = source
         self._types: dict[str, str] | None = None
 
-    def types(self) -> dict[str, str]:
-        """The type of each field, by dotted name; they decide how numbers are written."""
+    def types(self, *, create: bool = True) -> dict[str, str]:
+        """The type of each field, by dotted name; they decide how numbers are written.
+
+        Of a destination that is missing, those that it would have; it is made unless ``create`` is False.
+        """
         if self._types is None:
             try:
                 answer = self._engine.request("GET", f"/{self._body.destination}/_mapping")
             except NotFound:
+                if not create:
+                    return self._deduced()
                 self._types = self._create()
             else:
                 self._types = {}
@@ -65,10 +70,13 @@ class Destination:
                     self._types |= flat_types(index["mappings"].get("properties") or {})
         return self._types
 
-    def _create(self) -> dict[str, str]:
-        types: dict[str, str] = {}
+    def _deduced(self) -> dict[str, str]:
         if self._body.latest is None and self._body.settings.deduce_mappings:
-            types = deduced_types(self._body.grouping, self._source.types())
+            return deduced_types(self._body.grouping, self._source.types())
+        return {}
+
+    def _create(self) -> dict[str, str]:
+        types = self._deduced()
         opensearch = self._engine.capabilities().flavour == "opensearch"
         body = {
             # As Elasticsearch makes them.
@@ -119,26 +127,47 @@ class Destination:
         path = f"/{self._body.destination}/_refresh"
         self._engine.request("POST", path, params={"ignore_unavailable": True})
 
-    def documents(self, field: str, start: int, end: int) -> Iterator[Found]:
-        """The documents whose date ``field`` is in ``[start, end)``, in epoch milliseconds."""
+    def documents(
+        self, field: str, start: int, end: int, filters: Sequence[Mapping[str, Any]] = ()
+    ) -> Iterator[Found]:
+        """The documents whose date ``field`` is in ``[start, end)``, epoch milliseconds; none if missing."""
         # By all parts of the group's key, which no two documents share, so that no page leaves one out.
         names = [group.name for group in self._body.grouping.groups]
         request: dict[str, Any] = {
             "size": 5000,
             "track_total_hits": False,
             "seq_no_primary_term": True,
-            "query": {"range": {field: {"gte": start, "lt": end, "format": "epoch_millis"}}},
+            "query": _dated(field, start, end, filters),
             "sort": [{name: {"order": "asc", "unmapped_type": "keyword"}} for name in names],
         }
-        path = f"/{self._body.destination}"
         self.refresh()
         while True:
-            hits = self._engine.request("POST", f"{path}/_search", body=request)["hits"]["hits"]
+            hits = self._hits(request)
             for hit in hits:
                 yield Found(hit["_id"], hit["_source"], hit["_seq_no"], hit["_primary_term"])
             if len(hits) < request["size"]:
                 return
             request["search_after"] = hits[-1]["sort"]
+
+    def first_date(
+        self, field: str, start: int, end: int, filters: Sequence[Mapping[str, Any]] = ()
+    ) -> int | None:
+        """The first date ``field`` of the documents that ``documents`` gives; None if it gives none."""
+        request: dict[str, Any] = {
+            "size": 1,
+            "_source": False,
+            "query": _dated(field, start, end, filters),
+            "sort": [{field: {"order": "asc", "unmapped_type": "date"}}],
+        }
+        return next((int(hit["sort"][0]) for hit in self._hits(request)), None)
+
+    def _hits(self, request: Mapping[str, Any]) -> list[dict[str, Any]]:
+        path = f"/{self._body.destination}/_search"
+        # Part of the documents would be taken for all of them.
+        params = {"ignore_unavailable": "true", "allow_partial_search_results": "false"}
+        answer = self._engine.request("POST", path, body=request, params=params)
+        hits: list[dict[str, Any]] = answer["hits"]["hits"]
+        return hits
 
     def put_right(self, documents: Iterable[tuple[str, Mapping[str, Any] | None, Found | None]]) -> None:
         """Write (id, document as it should be, document as it was found); nothing instead of one removes it.
@@ -195,3 +224,8 @@ class Destination:
             params={"conflicts": "proceed", "ignore_unavailable": True},
         )
         return int(answer["deleted"])
+
+
+def _dated(field: str, start: int, end: int, filters: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    dates = {"range": {field: {"gte": start, "lt": end, "format": "epoch_millis"}}}
+    return {"bool": {"filter": [dates, *filters]}}

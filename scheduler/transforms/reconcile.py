@@ -6,60 +6,35 @@ does: a repaired document has the id that either of them gives it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from engine.client import Engine
-from engine.errors import NotFound, NotProvisioned
-from provisioning.names import Names
+from engine.errors import NotPermitted, NotProvisioned, RequestRefused, SchedulerError
 from provisioning.retention import Retention
 from provisioning.settings import duration_seconds
+from scheduler.transforms.audit import Audit, Compared, Difference, audit_of
 from scheduler.transforms.body import GroupSource, TransformBody
-from scheduler.transforms.control import Control
+from scheduler.transforms.control import Control, TransformStatus
 from scheduler.transforms.destination import Destination
 from scheduler.transforms.documents import document_maker
 from scheduler.transforms.identifiers import document_id
 from scheduler.transforms.parsing import parse_body
 from scheduler.transforms.pivot import Key
-from scheduler.transforms.source import Page, Source
+from scheduler.transforms.source import Page, Source, SourceMissing
 
 _HOUR_MILLISECONDS = 3_600_000
+# An audit takes a while, in which what it reads must not expire.
+_MARGIN_MILLISECONDS = 600_000
 # The date of summaries, their group's key, by which the compared time is chosen.
 _DATE = "@timestamp"
 _STAMP = "event.ingested"
-# The audit's document in the index of operations; `httpmon status` reads it.
-AUDIT_ID = "audit"
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One field of one summary that is not what its source says.
-
-    Attributes:
-        transform: the transform's id.
-        group: the group's key, in words.
-        field: the dotted field; ``document`` where one of the two has no document.
-        source: what the source says; None without a document.
-        summary: what the summary says; None without a document.
-    """
-
-    transform: str
-    group: str
-    field: str
-    source: Any
-    summary: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Audit:
-    """What was compared: groups, those that differ, and every difference of theirs."""
-
-    groups: int
-    differing: int
-    differences: tuple[Difference, ...]
-    repaired: bool
+_VERSION = r"(-\d{6})?"
+# A transform that looks for new documents is behind by its delay and two looks at most; and may be busy.
+_BEHIND_SECONDS = 60.0
 
 
 def reconcile(
@@ -73,8 +48,9 @@ def reconcile(
 ) -> Audit:
     """Compare the summaries of ``[start, end)`` of every transform that groups by ``@timestamp``.
 
-    What a transform has not seen yet is no difference: groups with newer documents are left out. So is time
-    whose source may have expired.
+    What a transform that runs is about to count is no difference: groups with newer documents are left out,
+    and counted. Of one that does not run, or never did, all that its source has is compared. Time whose
+    source may have expired is left out, and told.
 
     Args:
         engine: the cluster.
@@ -86,99 +62,143 @@ def reconcile(
 
     Raises:
         NotProvisioned: there is no transform.
-        EngineError: the engine cannot answer or refuses.
+        EngineError: the engine cannot answer or lets nobody in.
     """
-    bodies = control.bodies()
-    if not bodies:
+    contents = control.bodies()
+    if not contents:
         # Elsewhere than was meant, "none differs" would be taken for a good sign.
         raise NotProvisioned(f"{engine.url} has no transforms of this namespace: run httpmon provision")
     now = int(engine.now().timestamp() * 1000)
-    uppers = {status.identifier: status.upper for status in control.statuses()}
-    elasticsearch = engine.capabilities().flavour == "elasticsearch"
-    groups = differing = 0
+    standings = {status.identifier: status for status in control.statuses()}
+    transforms: list[Compared] = []
     differences: list[Difference] = []
-    for identifier, content in bodies.items():
-        body = parse_body(identifier, content, elasticsearch=elasticsearch)
-        upper = uppers.get(identifier)
-        bucket = _bucket_of(body)
-        if bucket is None or upper is None:
-            continue
-        first = max(_milliseconds(start), _source_begins(retention, now))
-        first -= first % bucket.longest_milliseconds
-        comparison = _Comparison(engine, body, bucket, upper, repair)
-        step = max(_HOUR_MILLISECONDS, bucket.longest_milliseconds)
-        at = first
-        while at < _milliseconds(end):
-            # Up to the next whole hour, so that no bucket is cut.
-            until = min(at - at % step + step, _up(_milliseconds(end), bucket.longest_milliseconds))
-            compared, found = comparison.compare(at, until)
-            groups += compared
-            differing += len({one.group for one in found})
-            differences += found
-            at = until
-    return Audit(groups, differing, tuple(differences), repair)
-
-
-def record(engine: Engine, names: Names, audit: Audit, start: datetime, end: datetime) -> bool:
-    """Keep the audit as the last one; whether there is a place for it."""
-    document = {
-        "@timestamp": engine.now().isoformat(),
-        "event": {"kind": "event", "action": "audited", "dataset": "httpmon.operations"},
-        "message": summary_line(audit),
-        "httpmon": {
-            "audit": {
-                "from": start.isoformat(),
-                "to": end.isoformat(),
-                "groups": audit.groups,
-                "differing": audit.differing,
-                "repaired": audit.repaired,
-            }
-        },
-    }
-    params = {"refresh": "true", "require_alias": "true"}
-    try:
-        engine.request("PUT", f"/{names.operations}/_doc/{AUDIT_ID}", body=document, params=params)
-    except NotFound:
-        return False
-    return True
-
-
-def summary_line(audit: Audit) -> str:
-    """The audit in one line."""
-    if not audit.differing:
-        return f"{audit.groups:,} summaries compared, none differs"
-    done = "repaired" if audit.repaired else "not repaired"
-    return f"{audit.groups:,} summaries compared, {audit.differing:,} differ, {done}"
+    bodies: list[TransformBody] = []
+    elasticsearch = engine.capabilities().flavour == "elasticsearch"
+    for identifier, content in contents.items():
+        if (content.get("_meta") or {}).get("only_expires"):
+            continue  # it writes no summaries
+        try:
+            bodies.append(parse_body(identifier, content, elasticsearch=elasticsearch))
+        except SchedulerError as error:
+            transforms.append(Compared(identifier, obstacle=_told(identifier, error), trouble=True))
+    # What is made of raw documents first: what is made of summaries is compared with those as repaired.
+    for body in sorted(bodies, key=lambda body: _reads_summaries(body, bodies)):
+        comparison = _Comparison(engine, body, bodies, standings.get(body.identifier), repair=repair)
+        kept = retention.summaries if _reads_summaries(body, bodies) else retention.raw
+        whole_since = 0 if kept is None else int(now - duration_seconds(kept) * 1000)
+        compared, found = comparison.run(_milliseconds(start), _milliseconds(end), whole_since)
+        transforms.append(compared)
+        differences += found
+    transforms.sort(key=lambda one: one.transform)
+    differences.sort(key=lambda one: one.transform)  # stable: groups stay in the order of their time
+    return audit_of(differences, transforms, repaired=repair)
 
 
 class _Comparison:
-    """One transform's source and destination, and the upper bound up to which they must agree."""
+    """One transform's source and destination, and up to which document they must agree."""
 
     def __init__(
-        self, engine: Engine, body: TransformBody, bucket: GroupSource, upper: int, repair: bool
+        self,
+        engine: Engine,
+        body: TransformBody,
+        bodies: Sequence[TransformBody],
+        status: TransformStatus | None,
+        *,
+        repair: bool,
     ) -> None:
         self._body = body
-        self._bucket = bucket
-        self._upper = upper
         self._repair = repair
         self._source = Source(engine, body)
         self._destination = Destination(engine, body, self._source)
+        self._standing = _standing(body, status)
+        # Of one that does not run, whatever there is: nobody is about to count it.
+        self._upper = status.upper if status is not None and not self._standing else None
+        self._read: list[dict[str, Any]] = []
+        self._written = _own_documents(body, bodies)
 
-    def compare(self, start: int, end: int) -> tuple[int, list[Difference]]:
-        """The number of groups in ``[start, end)``, and how they differ."""
-        within = [{"range": {self._bucket.field: {"gte": start, "lt": end, "format": "epoch_millis"}}}]
-        document_of = document_maker(self._body, self._destination.types())
-        found = {one.identifier: one for one in self._destination.documents(_DATE, start, end)}
+    def run(self, start: int, end: int, whole_since: int) -> tuple[Compared, list[Difference]]:
+        """What is compared of ``[start, end)``, and the differences; the source is whole from a time on."""
+        result = Compared(self._body.identifier, standing=self._standing)
+        dates = _dates_of(self._body)
+        if dates is None:
+            return replace(result, obstacle="it runs once, or groups otherwise than by even @timestamp"), []
+        bucket, arrival = dates
+        since = None
+        if whole_since and arrival is not None:
+            # All lines of a span of arrival are there as long as those that came first are.
+            whole_since = _up(whole_since + _MARGIN_MILLISECONDS, arrival.longest_milliseconds)
+            self._read.append(_from(arrival.field or "", whole_since))
+            self._written.append(_from(arrival.name, whole_since))
+            since = f"what arrived from {_instant(whole_since)} on"
+        elif whole_since + 2 * _HOUR_MILLISECONDS > start and whole_since:
+            # Two hours, so that the longest bucket is whole.
+            start = whole_since + 2 * _HOUR_MILLISECONDS
+            start -= start % bucket.longest_milliseconds
+            since = f"from {_instant(start)} on"
+        result = replace(result, since=since)
+        found: list[Difference] = []
+        try:
+            for groups, differing, unseen, differences in self._windows(bucket, start, end):
+                found += differences
+                result = replace(
+                    result,
+                    groups=result.groups + groups,
+                    differing=result.differing + differing,
+                    unseen=result.unseen + unseen,
+                )
+        except SourceMissing as error:
+            result = replace(result, obstacle=_told(self._body.identifier, error))
+        except NotPermitted:
+            raise
+        except (SchedulerError, RequestRefused) as error:
+            result = replace(result, obstacle=_told(self._body.identifier, error), trouble=True)
+        return result, found
+
+    def _windows(
+        self, bucket: GroupSource, start: int, end: int
+    ) -> Iterator[tuple[int, int, int, list[Difference]]]:
+        """Compare an hour, or a longer bucket, at a time; from an empty one to the next that is not."""
+        step = max(_HOUR_MILLISECONDS, bucket.longest_milliseconds)
+        end = _up(end, bucket.longest_milliseconds)
+        at = start - start % bucket.longest_milliseconds
+        while at < end:
+            # Up to the next whole hour, so that no bucket is cut.
+            until = min(at - at % step + step, end)
+            done = self._compare(bucket, at, until)
+            yield done
+            groups, _, unseen, _ = done
+            at = until if groups or unseen else self._next(bucket, until, end)
+        if self._repair:
+            self._destination.refresh()
+
+    def _next(self, bucket: GroupSource, start: int, end: int) -> int:
+        """The bucket in ``[start, end)`` where source or destination have something; ``end`` if none has."""
+        within = [*self._read, _between(bucket.field or "", start, end)]
+        dates = (
+            self._source.first_date(bucket.field or "", within),
+            self._destination.first_date(_DATE, start, end, self._written),
+        )
+        first = max(start, min((date for date in dates if date is not None), default=end))
+        return first - first % bucket.longest_milliseconds
+
+    def _compare(self, bucket: GroupSource, start: int, end: int) -> tuple[int, int, int, list[Difference]]:
+        """How many groups of ``[start, end)`` were compared, differ, were left out; and the differences."""
+        within = [*self._read, _between(bucket.field or "", start, end)]
+        document_of = document_maker(self._body, self._destination.types(create=self._repair))
+        documents = self._destination.documents(_DATE, start, end, self._written)
+        found = {one.identifier: one for one in documents}
         expected: dict[str, dict[str, Any]] = {}
-        for page in self._pages(within):
-            for bucket in page.buckets:
-                expected[document_id(bucket["key"])] = document_of(bucket)
-        # Asked last: so whatever was summarised since the upper bound was read is among them.
-        newer = {
-            document_id(bucket["key"])
-            for page in self._pages(within, lower=self._upper)
-            for bucket in page.buckets
-        }
+        for page in self._pages(within, upper=self._upper):
+            for one in page.buckets:
+                expected[document_id(one["key"])] = document_of(one)
+        newer: set[str] = set()
+        if self._upper is not None:
+            # Asked last: so whatever was summarised since the upper bound was read is among them.
+            newer = {
+                document_id(one["key"])
+                for page in self._pages(within, lower=self._upper, compute=False)
+                for one in page.buckets
+            }
         wrong = []
         differences: list[Difference] = []
         compared = (expected.keys() | found.keys()) - newer
@@ -191,49 +211,113 @@ class _Comparison:
                 differences += [Difference(self._body.identifier, group, *one) for one in differing]
         if self._repair:
             self._destination.put_right(wrong)
-        return len(compared), differences
+        differences.sort(key=lambda one: one.group)
+        return len(compared), len(wrong), len(newer), differences
 
-    def _pages(self, within: list[dict[str, Any]], *, lower: int | None = None) -> Iterator[Page]:
+    def _pages(
+        self,
+        within: Sequence[Mapping[str, Any]],
+        *,
+        lower: int | None = None,
+        upper: int | None = None,
+        compute: bool = True,
+    ) -> Iterator[Page]:
         after: Key | None = None
         while True:
-            # With a lower bound only the names of the groups that have newer documents.
-            page = self._source.page(
-                lower=lower,
-                upper=self._upper if lower is None else None,
-                after=after,
-                compute=lower is None,
-                within=within,
-            )
+            page = self._source.page(lower=lower, upper=upper, after=after, compute=compute, within=within)
             yield page
             after = page.following
             if after is None:
                 return
 
 
-def _bucket_of(body: TransformBody) -> GroupSource | None:
-    """What ``@timestamp`` is made of; None where nothing is, or where another date is grouped by besides."""
+def _standing(body: TransformBody, status: TransformStatus | None) -> str:
+    """Why a transform cannot be up to date; "" if it can, but for what it is about to count."""
+    if status is None or status.state in ("stopped", "failed"):
+        state = "does not run" if status is None else "failed" if status.state == "failed" else "is stopped"
+        seen = status.upper if status is not None else None
+        return (
+            f"{state}, and never ran"
+            if seen is None
+            else f"{state}, and saw what came before {_instant(seen)}"
+        )
+    if status.upper is None:
+        done = "" if status.progress is None else f", {status.progress:.0f} % done"
+        return f"reads what there is{done}" if done else "never ran (is its executor running?)"
+    limit = _BEHIND_SECONDS + body.delay_milliseconds / 1000 + 2 * body.frequency_seconds
+    if status.lag_seconds is not None and status.lag_seconds > limit:
+        return f"is {status.lag_seconds:,.0f} s behind (is its executor running?)"
+    return ""
+
+
+def _dates_of(body: TransformBody) -> tuple[GroupSource, GroupSource | None] | None:
+    """What ``@timestamp`` is made of, and the span of arrival that is grouped by besides.
+
+    None where nothing is, or where another date is grouped by besides.
+    """
     dates = [group for group in body.grouping.groups if group.kind == "date_histogram"]
-    fits = len(dates) == 1 and dates[0].name == _DATE and dates[0].field and body.sync_field is not None
-    return dates[0] if fits and "fixed_interval" in dates[0].specification else None
+    buckets = [group for group in dates if group.name == _DATE]
+    others = [group for group in dates if group.name != _DATE]
+    even = all(group.field and "fixed_interval" in group.specification for group in dates)
+    arrival = all(group.field == body.sync_field for group in others) and len(others) <= 1
+    if body.sync_field is None or not buckets or not even or not arrival:
+        return None
+    return buckets[0], others[0] if others else None
 
 
-def _source_begins(retention: Retention, now: int) -> int:
-    """From when on the sources are surely whole; an hour more, for the buckets that are longest."""
-    if retention.raw is None:
-        return 0
-    kept = min(duration_seconds(one) for one in (retention.raw, retention.summaries) if one is not None)
-    return int(now - kept * 1000) + 2 * _HOUR_MILLISECONDS
+def _own_documents(body: TransformBody, bodies: Sequence[TransformBody]) -> list[dict[str, Any]]:
+    """Filters of a destination's documents that leave out those of other transforms that write there.
+
+    Late lines are counted among the hours: what tells the documents apart is which names their keys have.
+    """
+    names = {group.name for group in body.grouping.groups}
+    filters: list[dict[str, Any]] = []
+    for other in bodies:
+        if other.destination != body.destination or other.identifier == body.identifier:
+            continue
+        others = {group.name for group in other.grouping.groups}
+        own = [one.name for one in body.grouping.groups if one.name not in others and not one.missing_bucket]
+        filters += [{"exists": {"field": name}} for name in own]
+        foreign = [{"exists": {"field": name}} for name in sorted(others - names)]
+        if foreign:
+            filters.append({"bool": {"must_not": {"bool": {"filter": foreign}}}})
+    return filters
+
+
+def _reads_summaries(body: TransformBody, bodies: Sequence[TransformBody]) -> bool:
+    """Whether its source is what another transform writes."""
+    return any(
+        re.fullmatch(re.escape(index) + _VERSION, other.destination)
+        for index in body.indices
+        for other in bodies
+        if other.identifier != body.identifier
+    )
+
+
+def _between(field: str, start: int, end: int) -> dict[str, Any]:
+    return {"range": {field: {"gte": start, "lt": end, "format": "epoch_millis"}}}
+
+
+def _from(field: str, start: int) -> dict[str, Any]:
+    return {"range": {field: {"gte": start, "format": "epoch_millis"}}}
 
 
 def _differing(source: Mapping[str, Any] | None, summary: Mapping[str, Any] | None) -> Iterator[Any]:
     if source is None or summary is None:
-        yield "document", None if source is None else "there", None if summary is None else "there"
+        yield "document", _there(source), _there(summary)
         return
     said, written = _flat(source), _flat(summary)
     for field, value in said.items():
         # When it was computed differs each time; see templates/transforms/_stamp.json.j2.
         if field != _STAMP and written.get(field) != value:
             yield field, value, written.get(field)
+
+
+def _there(document: Mapping[str, Any] | None) -> str | None:
+    if document is None:
+        return None
+    hits = _flat(document).get("httpmon.hits")
+    return "there" if hits is None else f"{hits:,} hit{'' if hits == 1 else 's'}"
 
 
 def _flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -251,8 +335,16 @@ def _in_words(body: TransformBody, document: Mapping[str, Any]) -> str:
     return " ".join(str(fields.get(group.name)) for group in body.grouping.groups)
 
 
+def _told(identifier: str, error: Exception) -> str:
+    return str(error).removeprefix(f"transform {identifier}: ")
+
+
 def _milliseconds(moment: datetime) -> int:
     return int(moment.astimezone(UTC).timestamp() * 1000)
+
+
+def _instant(milliseconds: int) -> str:
+    return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
 def _up(value: int, step: int) -> int:

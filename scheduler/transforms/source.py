@@ -141,6 +141,12 @@ class Source:
         values = [found[name]["value"] for name in names]
         return [None if value is None else int(value) for value in values]
 
+    def first_date(self, field: str, within: Sequence[Mapping[str, Any]]) -> int | None:
+        """The first date ``field`` of the documents that the filters ``within`` let through."""
+        request = search(self._body, within, lower=None, upper=None, aggregations={})
+        answer = self._answered(self._ask([_outermost(request, field, "asc")])[0])
+        return min(_dates(answer["hits"]["hits"]), default=None)
+
     def _leading(self) -> GroupSource | None:
         """The date by which the groups are ordered, if buckets of it can be told from its values."""
         leading = ordered_sources(self._body)[0]
