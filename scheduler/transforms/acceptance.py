@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from scheduler.transforms.body import PIPELINES, Aggregation, Grouping, Transfor
 from scheduler.transforms.destination import require_pipeline
 from scheduler.transforms.pivot import groups_search, search
 from scheduler.transforms.source import Source, SourceMissing
+from scheduler.transforms.sync_field import require_sync_field
 
 Searches = Iterator[tuple[str, dict[str, Any]]]
 
@@ -39,7 +41,7 @@ def require_accepted(engine: Engine, body: TransformBody) -> None:
 
     Raises:
         RequestRefused: the engine refuses it.
-        UnsupportedTransform: it would take it and get it wrong.
+        UnsupportedTransform: it would take it and get it wrong, or never see a document.
         DestinationRefused: the pipeline of ``dest`` is not there.
         SourceMissing: there is no source yet, so there is nothing to ask.
     """
@@ -51,6 +53,23 @@ def require_accepted(engine: Engine, body: TransformBody) -> None:
     if "aggregations" not in found:
         raise _source_missing(body)
     Source(engine, body).check_fields()
+    if body.sync_field is not None:
+        require_sync_field(engine, body.identifier, body.indices, body.sync_field, body.runtime_mappings)
+
+
+def require_native_accepted(engine: Engine, identifier: str, content: Mapping[str, Any]) -> None:
+    """The same for a transform that the engine runs itself: what it would take and never do anything with.
+
+    Where that cannot be told, as there is no source yet or it may not be read, nothing is raised: the engine
+    looks at the rest itself.
+    """
+    source, time = content.get("source") or {}, (content.get("sync") or {}).get("time") or {}
+    indices, field = source.get("index"), time.get("field")
+    if not indices or not isinstance(field, str):
+        return
+    names = [indices] if isinstance(indices, str) else indices
+    with suppress(SourceMissing, NotPermitted):
+        require_sync_field(engine, identifier, names, field, source.get("runtime_mappings"))
 
 
 def _source_missing(body: TransformBody) -> SourceMissing:

@@ -14,7 +14,7 @@ from provisioning.names import Names
 from provisioning.rendering import Rendered, render_all
 from provisioning.settings import Settings
 from provisioning.steps import Step
-from scheduler.transforms.acceptance import require_accepted
+from scheduler.transforms.acceptance import require_accepted, require_native_accepted
 from scheduler.transforms.body import time_value_milliseconds
 from scheduler.transforms.checkpoint import State
 from scheduler.transforms.parsing import parse_body
@@ -116,6 +116,7 @@ def previewed(engine: Engine, settings: Settings, name: str, *, native: bool) ->
         stems = ", ".join(sorted(one.stem for one in rendered))
         raise UsageError(f"transform {name}: no template makes it; there are {stems}")
     if native:
+        require_native_accepted(engine, name, found[0].body)
         answer = engine.request("POST", "/_transform/_preview", body=found[0].body)
         return list(answer["preview"])
     elasticsearch = engine.capabilities().flavour == "elasticsearch"
@@ -123,7 +124,7 @@ def previewed(engine: Engine, settings: Settings, name: str, *, native: bool) ->
 
 
 def check_definitions(engine: Engine, settings: Settings, step: Step, *, ask: bool = False) -> None:
-    """Raise if a step of a plan installs a transform that the scheduler cannot run.
+    """Raise if a step of a plan installs a transform that the executor cannot run.
 
     Args:
         engine: whose flavour decides what can be run.
@@ -135,10 +136,14 @@ def check_definitions(engine: Engine, settings: Settings, step: Step, *, ask: bo
         UnsupportedTransform: with the place in the body and the reason.
         RequestRefused: as ``require_accepted`` does.
     """
-    store = f"/{settings.names.transform_store}/_doc/"
+    store, native = f"/{settings.names.transform_store}/_doc/", "/_transform/"
     for request in step.requests:
-        if request.method == "PUT" and request.path.startswith(store) and isinstance(request.body, Mapping):
+        if request.method != "PUT" or not isinstance(request.body, Mapping):
+            continue
+        if request.path.startswith(store):
             _check(engine, request.path.removeprefix(store), request.body["body"], ask=ask)
+        elif request.path.startswith(native) and ask:
+            require_native_accepted(engine, request.path.removeprefix(native), request.body)
 
 
 def _check(engine: Engine, identifier: str, content: Mapping[str, Any], *, ask: bool) -> None:
@@ -230,6 +235,7 @@ class _NativeControl:
         ]
 
     def start(self, identifier: str) -> bool:
+        require_native_accepted(self._engine, identifier, self.bodies().get(identifier, {}))
         self._failed_needs_force(identifier)
         try:
             self._engine.request("POST", f"/_transform/{identifier}/_start")

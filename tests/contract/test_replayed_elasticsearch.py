@@ -21,6 +21,7 @@ from cli.app import run
 from engine.client import Engine
 from engine.connection import Connection
 from engine.errors import Conflict, EngineError, NotFound, NotPermitted, RequestRefused
+from provisioning.templates import BUILT_IN_PACK
 from tests.contract.replay.answers import Answer, Answers, made, recorded
 from tests.contract.replay.cluster import Cluster
 from tests.contract.replay.rest_api import problem
@@ -365,6 +366,38 @@ def test_a_changed_retention_takes_effect_without_a_rollover(
     provisioned.requests.clear()
     assert httpmon(provisioned, "provision").output.splitlines()[-1] == "nothing to do"
     assert provisioned.writes == []
+
+
+def test_a_transform_that_would_never_see_anything_is_told(any_server: ReplayServer, tmp_path: Path) -> None:
+    """Elasticsearch takes a field for sync.time that its source does not have, and finds nothing for ever."""
+    built_in = (BUILT_IN_PACK / "transforms" / "sections.json.j2").read_text(encoding="utf-8")
+    (tmp_path / "transforms").mkdir()
+    mistyped = built_in.replace('"field": "event.ingested"', '"field": "event.ingestd"')
+    (tmp_path / "transforms" / "sections.json.j2").write_text(mistyped, encoding="utf-8")
+    (tmp_path / "httpmon.toml").write_text(f"packs = ['{tmp_path}']\n", encoding="utf-8")
+    config = ("--config", str(tmp_path / "httpmon.toml"))
+    told = (
+        "sync.time.field: logs-httpmon.access-default has no field event.ingestd: "
+        "no document would ever be seen; did you mean event.ingested?"
+    )
+
+    stopped = httpmon(any_server, *config, "provision")
+
+    assert stopped.code == 1
+    assert f"httpmon: create transform {SECTIONS}: {told}" in stopped.errors
+    assert SECTIONS not in any_server.cluster.transforms.all
+    assert (
+        f"transform sections: {told}"
+        in httpmon(any_server, *config, "transform", "preview", "sections").errors
+    )
+
+    assert httpmon(any_server, "provision").code == 0
+    transform = any_server.cluster.transforms.all[SECTIONS]
+    transform.body["sync"]["time"]["field"] = "event.ingestd"
+    transform.state = "stopped"
+    started = httpmon(any_server, "transform", "start", "sections")
+    assert (started.code, started.errors) == (1, f"httpmon: transform {SECTIONS}: {told}\n")
+    assert transform.state == "stopped"
 
 
 def test_transforms_are_switched_by_elasticsearchs_own_api(provisioned: ReplayServer) -> None:

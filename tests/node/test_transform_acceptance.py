@@ -23,6 +23,7 @@ from provisioning.settings import Settings
 from provisioning.steps import Step
 from provisioning.templates import BUILT_IN_PACK
 from scheduler.transforms.acceptance import require_accepted
+from scheduler.transforms.body import UnsupportedTransform
 from scheduler.transforms.control import check_definitions
 from scheduler.transforms.parsing import parse_body
 from scheduler.transforms.service import TransformService
@@ -197,6 +198,42 @@ def test_a_pipeline_that_is_not_there_is_told(engine: Engine, source: str) -> No
         require_accepted(engine, parse_body("mine", body))
 
 
+MISTYPED = {"sync": {"time": {"field": "@timestmap"}}, "pivot": pivot()}
+
+
+def test_a_sync_field_that_is_not_there_is_told_with_the_closest(engine: Engine, source: str) -> None:
+    """The engine takes a search for what is newer by such a field, and finds nothing for ever."""
+    # A document to come might bring the field, unless there are some without it, or no field is added.
+    engine.request("PUT", f"/{source}/_mapping", body={"dynamic": False})
+    told = (
+        f"transform mine: sync.time.field: {source} has no field @timestmap: no document would ever be seen; "
+        "did you mean @timestamp?"
+    )
+    with pytest.raises(UnsupportedTransform) as refusal:
+        require(engine, source, MISTYPED)
+    assert str(refusal.value) == told
+
+    engine.request("PUT", f"/{source}/_mapping", body={"dynamic": True})
+    empty = engine.request("GET", f"/{source}/_count")["count"] == 0
+    with pytest.raises(SourceMissing if empty else UnsupportedTransform) as refusal:
+        require(engine, source, MISTYPED)
+    waits = f"transform mine: sync.time.field: {source} is empty, and has no field @timestmap yet"
+    assert str(refusal.value) == (waits if empty else told)
+
+
+def test_a_sync_field_that_is_no_date_is_told(engine: Engine, source: str) -> None:
+    for field, kind in (("section", "keyword"), ("bytes", "long")):
+        with pytest.raises(UnsupportedTransform) as refusal:
+            require(engine, source, {"sync": {"time": {"field": field}}, "pivot": pivot()})
+        told = f"transform mine: sync.time.field: {field} of {source} is no date, but of the type {kind}"
+        assert str(refusal.value) == told
+
+
+def test_a_sync_field_in_one_of_several_indices_is_enough(engine: Engine, source: str) -> None:
+    engine.request("PUT", f"/{source}-more", body={"mappings": {"dynamic": False}})
+    require(engine, f"{source}*", {"sync": {"time": {"field": "@timestamp"}}, "pivot": pivot()})
+
+
 # -- the commands ----------------------------------------------------------------------------------------
 
 
@@ -276,3 +313,33 @@ def test_what_the_engine_refuses_is_not_started(
     assert str(error) == f"transform {transform}: {told}"
     found = engine.request("GET", f"/{provisioned.names.transform_store}/_doc/{transform}")
     assert not found["_source"]["enabled"]
+
+
+SYNC = '"sync": {"time": {"field": "event.ingested"'
+
+
+def test_a_mistyped_sync_field_is_told_by_every_command(
+    engine: Engine, settings: Settings, tmp_path: Path
+) -> None:
+    pack(tmp_path, SYNC, SYNC.replace("ingested", "ingestd"))
+    transform = f"{settings.names.sections}-000001"
+    told = (
+        f"transform {{}}: sync.time.field: {settings.names.raw} has no field event.ingestd: "
+        "no document would ever be seen; did you mean event.ingested?"
+    )
+
+    error = httpmon(settings, tmp_path, "provision")
+    assert isinstance(error, ApplyStopped)
+    assert str(error).startswith(f"create {told.format(transform)}")
+    assert str(httpmon(settings, tmp_path, "transform", "preview", "sections")) == told.format("sections")
+
+    pack(tmp_path, SYNC, SYNC)
+    assert httpmon(settings, tmp_path, "provision") is None
+    # As a version of httpmon before this check would have left it.
+    script = {"source": "ctx._source.body.sync.time.field = 'event.ingestd'"}
+    path = f"/{settings.names.transform_store}/_update/{transform}?refresh"
+    engine.request("POST", path, body={"script": script})
+    assert str(httpmon(settings, tmp_path, "transform", "start", "sections")) == told.format(transform)
+    service = TransformService(engine, settings.names, monotonic=QuickClock())
+    (failed,) = (one for one in service.tick() if one.outcome == "failed")
+    assert (failed.identifier, failed.reason) == (transform, told.format(transform))

@@ -112,6 +112,11 @@ class Cluster:
                 rf"GET /{names}/_settings/([^/]+)",
                 lambda name, setting, **_: indices.show_setting(name, setting),
             ),
+            (
+                rf"POST /{names}/_field_caps",
+                lambda name, params, **_: indices.field_types(name, params["fields"]),
+            ),
+            (rf"GET /{names}/_mapping", lambda name, **_: indices.show_mappings(name)),
             (rf"PUT /{names}/_mapping", lambda name, body, **_: indices.put_mapping(name, body)),
             (rf"GET /{names}/_stats/.*", lambda name, **_: indices.stats(name)),
             (rf"GET /{names}", lambda name, **_: indices.show(name)),

@@ -171,6 +171,25 @@ class Indices:
             },
         )
 
+    def field_types(self, expression: str, wanted: str) -> Answer:
+        """``POST /<indices>/_field_caps?fields=<one, or *>``."""
+        found = self.named(expression)
+        if not found:
+            return self._answers("index_missing", expression)
+        fields: dict[str, Body] = {}
+        for index in found.values():
+            for name, kind in _types(index.mappings.get("properties", {})):
+                if wanted in ("*", name):
+                    fields.setdefault(name, {})[kind] = {"type": kind, "searchable": True}
+        return Answer(200, {"indices": list(found), "fields": fields})
+
+    def show_mappings(self, expression: str) -> Answer:
+        """``GET /<indices>/_mapping``."""
+        return Answer(
+            200,
+            {name: {"mappings": shown_mapping(one.mappings)} for name, one in self.named(expression).items()},
+        )
+
     def put_mapping(self, expression: str, body: Body) -> Answer:
         """``PUT /<indices>/_mapping``."""
         for index in self.named(expression).values():
@@ -238,3 +257,10 @@ class Indices:
                 yield {**nothing_found(search), "status": 200}
             else:
                 yield self._answers("index_missing", names).body
+
+
+def _types(properties: Body, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Each field and object by its dotted name, with its type."""
+    for name, content in properties.items():
+        yield prefix + name, content.get("type", "object")
+        yield from _types(content.get("properties", {}), f"{prefix}{name}.")

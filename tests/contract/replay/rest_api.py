@@ -64,6 +64,8 @@ def _calls_of(function: ast.FunctionDef) -> Iterator[Call]:
     if "expand_wildcards" in parameters:
         # What names indices takes all three (IndicesOptions.fromRequest); the specification leaves some out.
         parameters |= {"allow_no_indices", "ignore_unavailable"}
+    if any(path.endswith("/_field_caps") for path in paths):
+        parameters.add("fields")  # which the client sends in the body (reference: field capabilities API)
     if any(path.endswith("/_execute") for path in paths):
         verbs.add("POST")  # as good as the PUT that the client sends (reference: execute watch API)
     for path in paths:

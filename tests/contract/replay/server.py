@@ -13,7 +13,7 @@ from tests.contract.replay.cluster import Cluster
 from tests.contract.replay.rest_api import problem
 
 # Requests that change nothing though they are a POST.
-_READS = ("/_search", "/_msearch", "/_query/watches", "/_simulate", "/_has_privileges")
+_READS = ("/_search", "/_msearch", "/_field_caps", "/_query/watches", "/_simulate", "/_has_privileges")
 
 
 class ReplayServer:
