@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,6 +23,9 @@ _SCHEDULER_SILENCE_SECONDS = 20.0
 _WATCH_LATE = timedelta(seconds=60)
 _HISTORY = "its runs are recorded in the watch history"
 _LONGEST_TROUBLE = 200
+# Of a reason that is a page long, more than is shown, so that what is repeated in it can be left out.
+_MOST_READ = 2000
+_TWICE = re.compile(r"(.{16,}?)(?:: \1)+")
 # A shipper reports every 10 s, and is behind for a moment whenever much is written.
 SHIPPER_SILENCE_SECONDS = 60.0
 SHIPPER_BEHIND_SECONDS = 60.0
@@ -43,8 +47,8 @@ class TransformState:
 
     @property
     def told(self) -> str:
-        """The trouble, for where the transform is named already."""
-        return self.reason.removeprefix(f"transform {self.identifier}: ")
+        """The trouble in one line of bounded length, for where the transform is named already."""
+        return shortened(self.reason.removeprefix(f"transform {self.identifier}: "))
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,8 +310,15 @@ def _watch_findings(installation: Installation) -> Iterable[Finding]:
 
 
 def _because(trouble: str) -> str:
-    # The engine's own words may be a page long.
-    return f": {trouble[:_LONGEST_TROUBLE]}" if trouble else ""
+    return f": {shortened(trouble)}" if trouble else ""
+
+
+def shortened(trouble: str) -> str:
+    """A trouble in one line of bounded length: the engine's own words may be a page long."""
+    told = " ".join(trouble[:_MOST_READ].split())
+    # Engines put an error around its cause, and each may say the same at length.
+    told = _TWICE.sub(r"\1", told)
+    return told if len(told) <= _LONGEST_TROUBLE else f"{told[: _LONGEST_TROUBLE - 3]}..."
 
 
 def silent_shippers(shippers: Iterable[ShipperState], now: datetime) -> list[ShipperState]:

@@ -36,7 +36,8 @@ def _escaped(character: str) -> str:
 
 
 def some_of(names: Sequence[str], most: int = 3) -> str:
-    """The first names, and how many more there are."""
+    """The first names, each once, and how many more there are."""
+    names = list(dict.fromkeys(names))
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 

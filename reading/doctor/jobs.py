@@ -13,6 +13,7 @@ from reading.installation import (
     UNFIT_STATES,
     Installation,
     lag_limit,
+    shortened,
     silent_shippers,
     watch_is_late,
 )
@@ -148,7 +149,7 @@ def _watches(installation: Installation, remedies: Remedies) -> Iterator[Finding
                 "watch-failing",
                 "broken" if one.state in UNFIT_STATES or one.last_checked is None else "degraded",
                 f"watch {one.identifier} fails",
-                one.trouble or "its last run failed; the watch history says how",
+                shortened(one.trouble) or "its last run failed; the watch history says how",
                 (show, remedies.httpmon("watch", "execute", one.identifier)),
             )
         elif installation.watches_by == "scheduler" and idle:

@@ -205,7 +205,7 @@ class Destination:
             told = outcome["error"].get("reason", "no reason given")
             cause = (outcome["error"].get("caused_by") or {}).get("reason")
             message = f"transform {self._body.identifier}: {self._body.destination} refuses a document: "
-            message += f"{told}: {cause}" if cause else told
+            message += f"{told}: {cause}" if cause and cause not in told else told
             if outcome["status"] in _BUSY:
                 raise EngineUnreachable(message)
             raise DestinationRefused(message)

@@ -248,6 +248,25 @@ def test_a_first_checkpoint_is_told_with_its_progress() -> None:
     assert finding.symptom == "transform t reads what there is, 27 % done"
 
 
+def test_a_long_trouble_that_says_the_same_twice_is_told_once_and_short() -> None:
+    what = "mapping set to strict, dynamic introduction of [x] within [_doc] is not allowed"
+    reason = f"transform t: t refuses a document:\n{what}: {what}: {'and so on ' * 100}"
+    examined = replace(HEALTHY, installation=well(transforms=(TransformState("t", "failed", None, reason),)))
+
+    (finding,) = diagnose(examined, REMEDIES)
+
+    assert finding.cause.startswith(f"t refuses a document: {what}: and so on and")
+    assert finding.cause.count(what) == 1
+    assert finding.cause.endswith("...")
+    assert len(finding.cause) == 200
+
+
+def test_an_index_and_a_transform_of_the_same_name_are_named_once() -> None:
+    examined = replace(HEALTHY, installation=well(changed=("sections", "sections", "traffic")))
+    (finding,) = diagnose(examined, REMEDIES)
+    assert finding.symptom == "not as rendered: sections, traffic"
+
+
 @pytest.mark.parametrize(("findable", "code", "level"), CASES)
 def test_each_thing_that_can_be_found(findable: Findable, code: str, level: str) -> None:
     (finding,) = diagnose(findable, REMEDIES)
