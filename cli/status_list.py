@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from _typeshed import DataclassInstance
 
@@ -15,9 +15,10 @@ Status = TypeVar("Status", bound="DataclassInstance")
 
 
 def print_statuses(
-    statuses: Iterable[Status],
+    statuses: Sequence[Status],
     format: str,  # noqa: A002
     *,
+    none: str,
     row: Callable[[Status], Sequence[Any]],
     headers: Sequence[str],
     align: Sequence[str] | None = None,
@@ -26,13 +27,18 @@ def print_statuses(
     """Print one row a status, or with the format ``json`` all that each holds.
 
     ``optional`` are columns that are left out where they have nothing to say.
+
+    Raises NotProvisioned where there is nothing, of which ``none`` says what it would be.
     """
     import json
     from dataclasses import asdict
 
     from cli.terminal import output_width
+    from engine.errors import NotProvisioned
     from reading.tables import table_text
 
+    if not statuses:
+        raise NotProvisioned(f"{none} is installed: run httpmon provision")
     if format == "json":
         typer.echo(json.dumps([asdict(status) for status in statuses], indent=2))
         return

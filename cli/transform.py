@@ -52,11 +52,12 @@ def list_command(
     from cli.terminal import require_format
 
     require_format(format)
-    with _opened(context) as (_, control):
+    with _opened(context) as (settings, control):
         statuses = control.statuses()
     print_statuses(
         statuses,
         format,
+        none=f"no transform {settings.names.prefix}-*",
         row=lambda one: (
             one.identifier,
             one.state,

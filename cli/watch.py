@@ -34,7 +34,7 @@ def list_command(
     from reading.plain import duration_text
 
     require_format(format)
-    with _opened(context) as (_, control):
+    with _opened(context) as (names, control):
         statuses = control.statuses()
     now = datetime.now(UTC)
 
@@ -48,6 +48,7 @@ def list_command(
     print_statuses(
         statuses,
         format,
+        none=f"no watch {names.prefix}-*",
         row=lambda one: (
             one.identifier,
             "yes" if one.active else "no",
@@ -165,11 +166,15 @@ def backtest(
     ] = None,
     format: Annotated[str, typer.Option(help="table or json.")] = "table",  # noqa: A002
 ) -> None:
-    """Run a watch over the past, at each of its times, without any effect; print when it would have fired."""
+    """Run a watch over the past, at each of its times, without any effect; print when it would have fired.
+
+    Exit code 1 if every run failed, so that nothing is known of the past.
+    """
     from datetime import UTC
 
     from cli.context import loaded_settings, open_engine
     from cli.terminal import require_format
+    from engine.errors import EXIT_FAILED
     from reading.buckets import span_of_time
     from scheduler.watches.backtest import backtest as run_backtest
     from scheduler.watches.backtest_report import as_json, as_table, watch_to_try
@@ -183,6 +188,8 @@ def backtest(
         watch = watch_to_try(engine, loaded.settings, stem, name)
         done = run_backtest(engine, loaded.settings.names, watch, first, last)
     typer.echo(as_json(done, first, last) if format == "json" else as_table(done, first, last))
+    if done.all_failed:
+        raise typer.Exit(EXIT_FAILED)
 
 
 @app.command()

@@ -125,8 +125,7 @@ def read_report(engine: Engine, names: Names, question: ReportQuestion) -> Repor
 
 def search_rows(engine: Engine, query: SavedQuery, body: dict[str, Any]) -> list[list[Value]]:
     """Ask a saved query, its search with the values put in; raises as ``ask`` does."""
-    header = search_header(query.index, may_be_absent=query.reads == "raw")
-    (answer,) = ask(engine, [(header, body)])
+    (answer,) = ask(engine, [(search_header(query.index), body)])
     return shaped_rows(query, answer)
 
 

@@ -63,6 +63,11 @@ class Backtest:
     met: list[datetime] = field(default_factory=list)
     failed: list[datetime] = field(default_factory=list)
 
+    @property
+    def all_failed(self) -> bool:
+        """Whether there were runs, and nothing is known of any."""
+        return self.runs > 0 and len(self.failed) == self.runs
+
     def count(self, action: str) -> int:
         """How many of the alert documents are of an action: ``triggered``, ``recovered``, ..."""
         return sum(one["event"]["action"] == action for one in self.documents)

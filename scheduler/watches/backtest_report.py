@@ -56,6 +56,12 @@ def as_json(done: Backtest, since: datetime, until: datetime) -> str:
 
 def as_table(done: Backtest, since: datetime, until: datetime) -> str:
     """Each event in a line, and what they come to."""
+    if done.all_failed:
+        at = f"{done.failed[0]:%Y-%m-%dT%H:%M:%S}"
+        return (
+            f"{done.runs} runs, and the condition failed in each: is there data of that time? "
+            f"httpmon watch execute NAME --simulate --at {at} shows why it fails"
+        )
     lines = [_line(one) for one in done.documents]
     if not done.documents:
         lines += [f"{time:%Y-%m-%d %H:%M:%S}Z  met" for time in done.met[:_MOST_TIMES]]

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from cli.app import app
 from engine.client import Engine
-from engine.errors import HttpmonError
+from engine.errors import HttpmonError, NotProvisioned
 from provisioning.settings import Settings
 from tests.node.receivers import Receiver, receiving
 from tests.node.watch_runs import Clock, leave_active, run_watches
@@ -193,3 +193,43 @@ def test_validate_names_the_place(tmp_path: Path, text: str, message: str) -> No
     with pytest.raises(HttpmonError) as caught:
         CliRunner().invoke(app, ["watch", "validate", str(file)], catch_exceptions=False)
     assert message in str(caught.value)
+
+
+def refused(settings: Settings, *arguments: str) -> Any:
+    """What a command ends with where it does not succeed."""
+    given = ["--url", settings.engine.url, "--namespace", settings.namespace, *arguments]
+    done = CliRunner().invoke(app, given)
+    assert done.exit_code == 1
+    return done
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("watch list", "no watch {prefix}-* is installed: run httpmon provision"),
+        ("watch list --format json", "no watch {prefix}-* is installed: run httpmon provision"),
+        ("transform list", "no transform {prefix}-* is installed: run httpmon provision"),
+        (
+            "query run client-trail --param client=192.0.2.1",
+            "{url} has no {raw}: run httpmon provision to make it",
+        ),
+    ],
+)
+def test_where_nothing_is_installed_it_is_told(settings: Settings, arguments: str, told: str) -> None:
+    names = settings.names
+    done = refused(settings, *arguments.split())
+    assert isinstance(done.exception, NotProvisioned)
+    assert str(done.exception) == told.format(prefix=names.prefix, url=settings.engine.url, raw=names.raw)
+    assert done.stdout == ""
+
+
+def test_a_backtest_in_which_every_run_failed_is_none(settings: Settings) -> None:
+    span = ("--from", "2026-03-01T00:00:00", "--to", "2026-03-01T00:01:00")
+    done = refused(settings, "watch", "backtest", "high_traffic", *span)
+    assert done.stdout == (
+        "6 runs, and the condition failed in each: is there data of that time? "
+        "httpmon watch execute NAME --simulate --at 2026-03-01T00:00:07 shows why it fails\n"
+    )
+    printed = refused(settings, "watch", "backtest", "high_traffic", *span, "--format", "json").stdout
+    answer = json.loads(printed)
+    assert (answer["runs"], answer["failed"]) == (6, 6)
