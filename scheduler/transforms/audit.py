@@ -95,11 +95,12 @@ def summary_line(audit: Audit) -> str:
     """The audit in one line."""
     told = f"{audit.groups:,} summaries compared, "
     if audit.differing:
-        told += f"{audit.differing:,} differ, {'repaired' if audit.repaired else 'not repaired'}"
+        differ = "1 differs" if audit.differing == 1 else f"{audit.differing:,} differ"
+        told += f"{differ}, {'repaired' if audit.repaired else 'not repaired'}"
     else:
         told += "none differs"
     if audit.unseen:
-        told += f"; {audit.unseen:,} more are about to be written anew"
+        told += f"; {audit.unseen:,} more {'is' if audit.unseen == 1 else 'are'} about to be written anew"
     idle = sum(1 for one in audit.transforms if one.standing)
     if idle:
         told += f"; {_transforms(idle)} not up to date"

@@ -118,10 +118,10 @@ class _Comparison:
 
     def run(self, start: int, end: int, whole_since: int) -> tuple[Compared, list[Difference]]:
         """What is compared of ``[start, end)``, and the differences; the source is whole from a time on."""
-        result = Compared(self._body.identifier, standing=self._standing)
         dates = _dates_of(self._body)
         if dates is None:
-            return replace(result, obstacle="it runs once, or groups otherwise than by even @timestamp"), []
+            reason = "it runs once, or groups otherwise than by even @timestamp"
+            return Compared(self._body.identifier, obstacle=reason), []
         bucket, arrival = dates
         since = None
         if whole_since and arrival is not None:
@@ -135,7 +135,7 @@ class _Comparison:
             start = whole_since + 2 * _HOUR_MILLISECONDS
             start -= start % bucket.longest_milliseconds
             since = f"from {_instant(start)} on"
-        result = replace(result, since=since)
+        result = Compared(self._body.identifier, since=since, standing=self._standing)
         found: list[Difference] = []
         try:
             for groups, differing, unseen, differences in self._windows(bucket, start, end):

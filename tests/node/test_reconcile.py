@@ -224,6 +224,37 @@ def test_what_a_stopped_transform_has_not_seen_differs(engine: Engine, summarise
     assert reconcile(summarised)["differences"] == []
 
 
+# What is laid over the state of a transform, and what is told of it.
+NOT_UP_TO_DATE: list[tuple[dict[str, Any], str]] = [
+    ({"upper": 1_700_000_000_000}, r"is [\d,]+ s behind \(is its executor running\?\)"),
+    ({"status": "failed"}, "failed, and saw what came before 20"),
+    ({"upper": None, "running": {"total": 10, "done": 3}}, "reads what there is, 30 % done"),
+]
+
+
+def test_what_a_transform_that_is_not_up_to_date_has_not_counted_differs(
+    engine: Engine, summarised: Settings
+) -> None:
+    names = summarised.names
+    path = f"/{names.transform_store}/_doc/{names.traffic}-000001:state"
+    stored = engine.request("GET", path)["_source"]
+    begun = {"lower": None, "upper": stored["upper"], "slices": [], "version": 1, "position": None}
+    send_lines(engine, summarised, [log_line(START, "/0")], first=1000)
+    for laid_over, told in NOT_UP_TO_DATE:
+        state = {**stored, **laid_over}
+        if state["running"] is not None:
+            state["running"] = begun | state["running"]
+        engine.request("PUT", path, body=state, params={"refresh": "true"})
+
+        audit = reconcile(summarised, exit_code=6)
+
+        assert re.match(told, of_transforms(audit, summarised, "standing")["traffic"])
+        assert audit["differing"] == 1
+        assert {one["transform"] for one in audit["differences"]} == {f"{names.traffic}-000001"}
+    told = "1 differs, not repaired; 1 more is about to be written anew; 1 transform not up to date\n"
+    assert command(summarised).output.endswith(told)
+
+
 def test_what_cannot_be_compared_is_told_by_name(engine: Engine, summarised: Settings) -> None:
     by_section = {
         "source": {"index": summarised.names.raw},
