@@ -35,9 +35,9 @@ HEADER = b"#Fields: date time cs-method cs-uri-stem sc-status\n"
 WAYS = ("rename", "copytruncate", "pack")
 _SPAWN = multiprocessing.get_context("spawn")
 _LONGEST_PAUSE_SECONDS = 0.006
-# So long nothing may come before a trial counts as over.
-_QUIET_SECONDS = 0.4
-_PATIENCE_SECONDS = 1.5
+# For so many seconds, and in so many looks, nothing may come before a trial counts as over.
+_WITH_ALL = 0.4, 10
+_WITHOUT_ALL = 1.5, 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,7 +327,7 @@ def _rotate_while_read(
     here.recv()
     result: tuple[int, list[int]] | None = None
     begins, crashes, begun = False, plan.crashes, time.monotonic()
-    grown_at, crash_at = begun, float("inf")
+    grown_at, crash_at, looks = begun, float("inf"), 0
     while True:
         came = reader.turn()
         now = time.monotonic()
@@ -345,11 +345,13 @@ def _rotate_while_read(
             process.join()
             came = True
         if came:
-            grown_at = now
+            grown_at, looks = now, 0
             continue
+        looks += 1
         if result is not None and reader.idle:
             complete = len(reader.documents) >= result[0]
-            if now - grown_at > (_QUIET_SECONDS if complete else _PATIENCE_SECONDS):
+            seconds, least = _WITH_ALL if complete else _WITHOUT_ALL
+            if now - grown_at > seconds and looks > least:
                 return result
         reader.pause(0.01 if dice.random() < 0.9 else 0.05)
 
