@@ -258,13 +258,14 @@ def _unless_stopped(stop: Event, ask: Callable[[], Asked]) -> Asked | None:
 
 
 def _cluster_with(engine: Engine, target: str) -> str:
-    uuid = engine.cluster_uuid()
     try:
+        uuid = engine.cluster_uuid()
         _see_that_lines_are_parsed(engine, target)
     except RequestRefused as refused:
         if refused.status < _SERVER_ERROR:
             raise
-        # A node that has just started says of a data stream that it is not there, and then that it is.
+        # A proxy whose engine is away may say so by any of these; and a node that has just started says of a
+        # data stream that it is not there, and then that it is.
         raise EngineUnreachable(str(refused)) from None
     return uuid
 

@@ -134,6 +134,24 @@ def test_faults_on_the_way_and_kills_change_no_number(
             shipping.httpmon.stop_all()
 
 
+def test_an_engine_that_does_not_know_itself_yet_is_waited_for(
+    shipping: Shipping, engine_url: str, provisioned: Settings, tmp_path: Path
+) -> None:
+    """What stands before an engine that is starting, or is away, answers by whatever of the 5xx."""
+    asked: list[str] = []
+
+    def fault(path: str) -> tuple[int, bool] | None:
+        asked.append(path)
+        return (500, False) if len(asked) <= 3 else None
+
+    shipping.write(30)
+    with CountingProxy(engine_url, fault) as proxy:
+        shipping.httpmon = Httpmon(proxy.url, provisioned.namespace, tmp_path)
+        told = shipping.httpmon.run("ship", shipping.log, "--once", "--registry", shipping.registry)
+    assert "30 lines read, 30 sent" in told
+    shipping.await_all()
+
+
 def test_a_rollover_between_two_attempts_doubles_nothing(
     shipping: Shipping, engine_url: str, provisioned: Settings, tmp_path: Path
 ) -> None:
