@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO
 
 REPOSITORY = Path(__file__).parents[2]
@@ -25,10 +26,12 @@ def environment_for(url: str, namespace: str) -> dict[str, str]:
 
 
 class Httpmon:
-    """Runs ``httpmon`` in processes of its own, with settings for one engine and namespace."""
+    """Runs ``httpmon`` in processes of its own, with settings for one engine and namespace, and some more."""
 
-    def __init__(self, url: str, namespace: str, folder: Path) -> None:
-        self._environment = environment_for(url, namespace)
+    def __init__(
+        self, url: str, namespace: str, folder: Path, further: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        self._environment = environment_for(url, namespace) | further
         self._folder = folder
         self._running: list[subprocess.Popen[bytes]] = []
 

@@ -169,7 +169,7 @@ class Trial:
             with contextlib.suppress(AssertionError):  # what has not arrived by then is missing below
                 self.shipping.await_count(len(self.shipping.written))
             self._shipper.send_signal(signal.SIGTERM)
-            exit_code = self._shipper.wait(timeout=20)
+            exit_code = self._shipper.wait(timeout=60)
         finally:
             self.shipping.httpmon.stop_all()
             self._pool.shutdown()

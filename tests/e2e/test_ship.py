@@ -45,7 +45,7 @@ def test_lines_are_followed_and_a_stop_loses_nothing(shipping: Shipping) -> None
         file.flush()
         shipping.write(0)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=60) == 0
         file.write(" and its end\n")
     shipping.written.append("half a line and its end")
     shipping.start()
@@ -244,7 +244,7 @@ def test_a_packed_file_whose_end_is_missing_is_told(shipping: Shipping, tmp_path
         output = tmp_path / f"ship-{0 if name == 'a.zst' else 1}.out"
         await_that(lambda output=output: "the end of this packed file is missing" in output.read_text(), name)  # type: ignore[misc]
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=60) == 0
 
 
 def test_a_fifo_and_standard_input(shipping: Shipping, tmp_path: Path) -> None:
