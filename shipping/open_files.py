@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from engine.errors import ShippingError
 from shipping.identity import Entry, find_same_file, is_rotated_name, logs_before, may_hold_the_same
-from shipping.recognition import Orphan, begins_like_log, recognise
+from shipping.recognition import Orphan, recognise
 from shipping.registry import Registry
 from shipping.rotated import FileId, RotatedFiles
 from shipping.sources import Pipe, Source, State, open_source
@@ -147,7 +147,8 @@ class OpenFiles:
             self._follow(source, entry.path, entry)
             return True
         self._identify()
-        found = recognise(source, self._registry.entries, self.all, self.orphans)
+        logs = filter(self._wanted.is_wanted, logs_before(source.path))
+        found = recognise(source, self._registry.entries, self.all, self.orphans, logs)
         if found.what == "copy":
             return False
         if found.what == "nothing":
@@ -169,8 +170,6 @@ class OpenFiles:
             return False
         if found.what == "empty" and not (wanted and self._is_a_log_of_its_own(source.path)):
             return False
-        if self._is_copy_of_unopened(source):
-            return False
         path = source.path if wanted else self._rotated.home_of(source.path)
         self._follow(source, path, None)
         return True
@@ -178,13 +177,6 @@ class OpenFiles:
     def _is_a_log_of_its_own(self, path: str) -> bool:
         """Whether, by its name, it is no copy that is about to be made of a log that is open."""
         return not any(may_hold_the_same(path, tail.path) for tail in self.all)
-
-    def _is_copy_of_unopened(self, source: Source) -> bool:
-        """Whether it is a copy of a log that came into its place since the paths were looked at."""
-        for home in logs_before(source.path):
-            if self._wanted.is_wanted(home) and begins_like_log(source, home):
-                return True
-        return False
 
     def _identify(self) -> None:
         """Make known what is open, or a copy that turns up would be taken for another log."""

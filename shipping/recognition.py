@@ -52,7 +52,11 @@ _EMPTY = Recognised("empty")
 
 
 def recognise(
-    source: Source, entries: Sequence[Entry], tails: Collection[Tail], orphans: Iterable[Orphan]
+    source: Source,
+    entries: Sequence[Entry],
+    tails: Collection[Tail],
+    orphans: Iterable[Orphan],
+    logs: Iterable[str] = (),
 ) -> Recognised:
     """Compare a file that is not known by device and inode with those that are.
 
@@ -61,6 +65,7 @@ def recognise(
         entries: of all files that are known.
         tails: those that are open.
         orphans: those that were emptied before they were read to their end.
+        logs: paths of those that it may be a copy of: one may have come into its place just now.
 
     Raises EOFError, OSError or ShippingError where the file cannot be read.
     """
@@ -88,15 +93,14 @@ def recognise(
         if orphan and source.size is not None and source.size < orphan.tail.framer.position:
             known = "shorter"
         return Recognised("nothing" if known == "shorter" else "rest", last, orphan)
-    return NEW
+    return _COPY if any(_is_copy_of_log(path, source, content) for path in logs) else NEW
 
 
 def _is_copy_of(tail: Tail, source: Source, content: bytes) -> bool:
     """Whether a file begins as an open one does, as far as it goes."""
     if not isinstance(tail.source, PlainFile):
         return False
-    # With what the open one holds now. That may be another log than the one that was read of it:
-    # it will be read there.
+    # With what the open one holds now, where it will be read: that may be another log than was read of it.
     if _begin_alike(source, tail.source, content):
         return True
     if not tail.begins_like(content) or not tail.was_emptied():
@@ -107,8 +111,8 @@ def _is_copy_of(tail: Tail, source: Source, content: bytes) -> bool:
     return reached is not None and same_content(reached, source.size, source.read_at) != "other"
 
 
-def begins_like_log(source: Source, path: str) -> bool:
-    """Whether a file holds what a log begins with that is at a path by now, open or not."""
+def _is_copy_of_log(path: str, source: Source, content: bytes) -> bool:
+    """Whether a file begins as a log does that is at a path by now, open or not."""
     if not os.path.isfile(path):  # noqa: PTH113 - to open a FIFO is to wait
         return False
     try:
@@ -116,7 +120,7 @@ def begins_like_log(source: Source, path: str) -> bool:
     except OSError:
         return False
     try:
-        return _begin_alike(source, log, _beginning_of(source))
+        return _begin_alike(source, log, content)
     finally:
         log.close()
 
