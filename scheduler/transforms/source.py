@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any, NamedTuple
 
@@ -79,15 +79,7 @@ class Source:
     def _types_of(self, names: set[str]) -> dict[str, str]:
         if not names:
             return {}
-        fields = ",".join(sorted(names))
-        path = f"/{','.join(self._body.indices)}/_field_caps"
-        runtime = self._body.runtime_mappings
-        answer = self._engine.request(
-            "POST" if runtime else "GET",
-            path,
-            body={"runtime_mappings": runtime} if runtime else None,
-            params={"fields": fields},
-        )
+        answer = field_capabilities(self._engine, self._body.indices, names, self._body.runtime_mappings)
         return {name: next(iter(kinds)) for name, kinds in answer["fields"].items()}
 
     def count(self, slices: Sequence[tuple[int, int]]) -> list[Slice]:
@@ -330,6 +322,25 @@ class Source:
                 raise SourceMissing(f"{what}: there is no index {','.join(self._body.indices)} yet")
         raise_for_error(what, answer, where=self._engine.url)
         return answer
+
+
+def field_capabilities(
+    engine: Engine,
+    indices: Sequence[str],
+    fields: Iterable[str],
+    runtime_mappings: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The indices that there are, and for each of the fields what it is, by type.
+
+    Raises NotFound where an index without a wildcard is missing.
+    """
+    answer: dict[str, Any] = engine.request(
+        "POST",
+        f"/{','.join(indices)}/_field_caps",
+        body={"runtime_mappings": runtime_mappings} if runtime_mappings else None,
+        params={"fields": ",".join(sorted(fields))},
+    )
+    return answer
 
 
 def _outermost(request: Mapping[str, Any], field: str, order: str) -> dict[str, Any]:

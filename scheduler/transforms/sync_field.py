@@ -13,7 +13,7 @@ from engine.client import Engine
 from engine.errors import NotFound
 from engine.spelling import closest_hint
 from scheduler.transforms.body import UnsupportedTransform
-from scheduler.transforms.source import SourceMissing
+from scheduler.transforms.source import SourceMissing, field_capabilities
 
 _DATES = frozenset({"date", "date_nanos"})
 
@@ -32,7 +32,13 @@ def require_sync_field(
         SourceMissing: there is no source yet, or it is empty and may get the field.
     """
     source = ",".join(indices)
-    kinds = _fields(engine, identifier, source, field, runtime_mappings).get(field, {})
+    try:
+        answer = field_capabilities(engine, indices, [field], runtime_mappings)
+    except NotFound:
+        answer = {"indices": [], "fields": {}}
+    if not answer["indices"]:
+        raise SourceMissing(f"transform {identifier}: source.index: there is no index {source} yet")
+    kinds = answer["fields"].get(field, {})
     if _DATES & kinds.keys():
         return
     place = f"transform {identifier}: sync.time.field"
@@ -41,31 +47,12 @@ def require_sync_field(
         raise UnsupportedTransform(f"{place}: {field} of {source} is no date, but of the type {kind}")
     if _may_come(engine, source):
         raise SourceMissing(f"{place}: {source} is empty, and has no field {field} yet")
-    every = _fields(engine, identifier, source, "*", None)
+    every = field_capabilities(engine, indices, ["*"])["fields"]
     dates = [name for name, found in every.items() if _DATES & found.keys()]
     hint = closest_hint(field, dates)
     raise UnsupportedTransform(
         f"{place}: {source} has no field {field}: no document would ever be seen{hint}"
     )
-
-
-def _fields(
-    engine: Engine, identifier: str, source: str, names: str, runtime_mappings: Mapping[str, Any] | None
-) -> dict[str, dict[str, Any]]:
-    """The types of fields, by name."""
-    try:
-        answer = engine.request(
-            "POST",
-            f"/{source}/_field_caps",
-            body={"runtime_mappings": runtime_mappings} if runtime_mappings else None,
-            params={"fields": names},
-        )
-    except NotFound:
-        answer = {"indices": [], "fields": {}}
-    if not answer["indices"]:
-        raise SourceMissing(f"transform {identifier}: source.index: there is no index {source} yet")
-    fields: dict[str, dict[str, Any]] = answer["fields"]
-    return fields
 
 
 def _may_come(engine: Engine, source: str) -> bool:
