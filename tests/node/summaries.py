@@ -88,6 +88,13 @@ def settle(engine: Engine, service: TransformService, *, ticks: int = 2000) -> N
     raise AssertionError(f"not settled after {ticks} ticks: {service.uppers()}")
 
 
+def settle_tiers(engine: Engine, settings: Settings, service: TransformService) -> None:
+    """Until the 10 s summaries are there and the hours made of them, too."""
+    settle(engine, service)
+    engine.request("POST", f"/{settings.names.prefix}-*/_refresh")
+    settle(engine, service)
+
+
 def send_lines(
     engine: Engine, settings: Settings, lines: Sequence[str], *, first: int = 0, refresh: bool = True
 ) -> None:

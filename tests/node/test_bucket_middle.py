@@ -29,6 +29,7 @@ from tests.node.summaries import (
     log_line,
     send_lines,
     settle,
+    settle_tiers,
     summaries,
 )
 
@@ -71,9 +72,7 @@ def test_what_is_recomputed_is_whole_buckets(engine: Engine, for_elasticsearch: 
     for sent in (0, len(TIMES)):
         # The second time all are late: each bucket is computed again.
         send_lines(engine, for_elasticsearch, [log_line(time) for time in TIMES], first=sent)
-        settle(engine, service)
-        engine.request("POST", f"/{names.prefix}-*/_refresh")
-        settle(engine, service)
+        settle_tiers(engine, for_elasticsearch, service)
 
     buckets = Counter(begin(time, BUCKET_SECONDS) for time in TIMES)
     hours = Counter(begin(time, HOUR_SECONDS) for time in TIMES)

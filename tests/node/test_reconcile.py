@@ -26,6 +26,7 @@ from tests.node.summaries import (
     log_line,
     send_lines,
     settle,
+    settle_tiers,
     summaries,
 )
 
@@ -40,9 +41,7 @@ def summarised(engine: Engine, settings: Settings) -> Settings:
     lines = [log_line(START + timedelta(seconds=30 * at), f"/{at % 3}", size=at) for at in range(300)]
     send_lines(engine, settings, lines)
     service = TransformService(engine, settings.names, monotonic=QuickClock())
-    settle(engine, service)
-    engine.request("POST", f"/{settings.names.prefix}-*/_refresh")
-    settle(engine, service)
+    settle_tiers(engine, settings, service)
     return settings
 
 
@@ -179,9 +178,7 @@ def test_what_never_ran_lacks_everything_and_repair_writes_it(engine: Engine, se
     assert reconcile(settings)["differences"] == []
     written = without_stamps(everything(engine, settings))
     service = TransformService(engine, settings.names, monotonic=QuickClock())
-    settle(engine, service)
-    engine.request("POST", f"/{settings.names.prefix}-*/_refresh")
-    settle(engine, service)
+    settle_tiers(engine, settings, service)
     again = without_stamps(everything(engine, settings))
     for tier, before in zip(again, written, strict=True):
         assert sorted(tier, key=json.dumps) == sorted(before, key=json.dumps)

@@ -17,7 +17,7 @@ from scheduler.transforms.audit import Audit, Compared
 from scheduler.transforms.control import control_of
 from scheduler.transforms.reconcile import reconcile
 from scheduler.transforms.service import TransformService
-from tests.node.summaries import QuickClock, install_summaries, log_line, send_lines, settle, summaries
+from tests.node.summaries import QuickClock, install_summaries, log_line, send_lines, settle_tiers, summaries
 
 pytestmark = pytest.mark.node
 
@@ -46,9 +46,7 @@ def expiring(request: pytest.FixtureRequest, engine: Engine, engine_url: str, na
 def run(engine: Engine, settings: Settings) -> None:
     """Until the 10 s summaries are there and the hours made of them, too."""
     service = TransformService(engine, settings.names, monotonic=QuickClock())
-    settle(engine, service)
-    engine.request("POST", f"/{settings.names.prefix}-*/_refresh")
-    settle(engine, service)
+    settle_tiers(engine, settings, service)
 
 
 def audited(engine: Engine, settings: Settings, days: int, *, repair: bool = False) -> Audit:

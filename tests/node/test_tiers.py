@@ -15,7 +15,7 @@ from tests.node.summaries import (
     install_summaries,
     log_line,
     send_lines,
-    settle,
+    settle_tiers,
     summaries,
     totals,
 )
@@ -35,13 +35,6 @@ def expiring(engine: Engine, engine_url: str, namespace: str) -> Settings:
     return settings
 
 
-def run(engine: Engine, settings: Settings, service: TransformService) -> None:
-    """Until the 10 s summaries are there and the hours made of them, too."""
-    settle(engine, service)
-    engine.request("POST", f"/{settings.names.prefix}-*/_refresh")
-    settle(engine, service)
-
-
 def hours(engine: Engine, settings: Settings, stem: str) -> list[dict[str, Any]]:
     return summaries(engine, settings.names.of(f"{stem}_hourly"))
 
@@ -55,7 +48,7 @@ def test_hours_are_the_sums_of_their_buckets(engine: Engine, settings: Settings)
     ]
     send_lines(engine, settings, lines)
     service = TransformService(engine, settings.names, monotonic=QuickClock())
-    run(engine, settings, service)
+    settle_tiers(engine, settings, service)
 
     traffic = [(one["@timestamp"], one["httpmon"]) for one in hours(engine, settings, "traffic")]
     assert traffic == [
@@ -87,12 +80,12 @@ def test_a_line_that_comes_after_its_bucket_expired_only_adds(engine: Engine, ex
     in_time, late = now - timedelta(hours=2), now - timedelta(hours=5)
     service = TransformService(engine, expiring.names, monotonic=QuickClock())
     send_lines(engine, expiring, [log_line(in_time, "/a")] * 5 + [log_line(late, "/a")] * 3)
-    run(engine, expiring, service)
+    settle_tiers(engine, expiring, service)
     everything = {"query": {"match_all": {}}}
     engine.request("POST", f"/{expiring.names.raw}/_delete_by_query?refresh=true", body=everything)
     # Another span of arrival would make a document of its own; within the span raw documents are still there.
     send_lines(engine, expiring, [log_line(late - timedelta(hours=1), "/a")] * 2, first=100)
-    run(engine, expiring, service)
+    settle_tiers(engine, expiring, service)
 
     assert totals(summaries(engine, expiring.names.sections))["hits"] == 5
     assert totals(summaries(engine, expiring.names.traffic))["hits"] == 5
@@ -112,11 +105,11 @@ def test_late_lines_of_one_day_add_up_though_the_first_expired(engine: Engine, e
     script = {"source": "ctx._source.event.ingested = params.at", "params": {"at": earlier}}
     path = f"/{expiring.names.raw}/_update_by_query"
     engine.request("POST", path, body={"script": script}, params={"refresh": True, "pipeline": "_none"})
-    run(engine, expiring, service)
+    settle_tiers(engine, expiring, service)
     everything = {"query": {"match_all": {}}}
     engine.request("POST", f"/{expiring.names.raw}/_delete_by_query?refresh=true", body=everything)
     send_lines(engine, expiring, [log_line(late, "/a")] * 2, first=100)
-    run(engine, expiring, service)
+    settle_tiers(engine, expiring, service)
 
     for stem in ("sections", "traffic"):
         assert totals(hours(engine, expiring, stem)) == {"documents": 2, "hits": 5, "bytes": 500}
@@ -126,12 +119,12 @@ def test_hours_stay_when_their_buckets_expire(engine: Engine, expiring: Settings
     now = engine.now()
     service = TransformService(engine, expiring.names, monotonic=QuickClock())
     send_lines(engine, expiring, [log_line(now - timedelta(hours=1), "/a")] * 4)
-    run(engine, expiring, service)
+    settle_tiers(engine, expiring, service)
     # As the policy leaves it later: the buckets are gone.
     everything = {"query": {"match_all": {}}}
     engine.request("POST", f"/{expiring.names.traffic}/_delete_by_query?refresh=true", body=everything)
     send_lines(engine, expiring, [log_line(now, "/a")], first=10)
-    run(engine, expiring, service)
+    settle_tiers(engine, expiring, service)
 
     assert totals(hours(engine, expiring, "traffic"))["hits"] == 5
 
@@ -140,7 +133,7 @@ def test_without_retention_no_line_is_late(engine: Engine, settings: Settings) -
     install_summaries(engine, settings)
     service = TransformService(engine, settings.names, monotonic=QuickClock())
     send_lines(engine, settings, [log_line(datetime(2001, 1, 1, tzinfo=UTC), "/a")])
-    run(engine, settings, service)
+    settle_tiers(engine, settings, service)
 
     assert totals(summaries(engine, settings.names.traffic))["hits"] == 1
     assert ["arrived" in one["httpmon"] for one in hours(engine, settings, "traffic")] == [False]

@@ -16,7 +16,7 @@ from provisioning.settings import Settings
 from scheduler.transforms.service import TransformService
 from tests.conftest import remove_namespace
 from tests.node.access_log import simulated
-from tests.node.summaries import QuickClock, install_summaries, log_line, send_lines, settle, summaries
+from tests.node.summaries import QuickClock, install_summaries, log_line, send_lines, settle_tiers, summaries
 
 pytestmark = pytest.mark.node
 
@@ -27,10 +27,7 @@ LINES = [log_line(START + timedelta(seconds=at), f"/{at % 3}/x", size=at) for at
 def settled(engine: Engine, settings: Settings) -> dict[str, list[dict[str, Any]]]:
     """The summaries of all lines, and those of hours, without the time at which each was written."""
     service = TransformService(engine, settings.names, monotonic=QuickClock())
-    settle(engine, service)
-    # The second time for the hours, which are computed from what the first has written.
-    engine.request("POST", f"/{settings.names.prefix}-*/_refresh")
-    settle(engine, service)
+    settle_tiers(engine, settings, service)
     found = {}
     for stem in ("sections", "traffic", "sections_hourly", "traffic_hourly"):
         documents = summaries(engine, settings.names.of(stem))
